@@ -1,0 +1,280 @@
+"""The nouns of atprobe: frozen values that pass from stage to stage.
+
+Data flows one way: bus -> device -> port -> reply -> evidence -> identity -> findings -> report.
+This module imports nothing of ours; every other room may import it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Literal
+
+
+class Role(StrEnum):
+    """What a port is for."""
+
+    AT = "at"
+    AT_SECONDARY = "at-secondary"
+    PPP = "ppp"
+    GNSS = "gnss"
+    DIAG = "diag"
+    QMI = "qmi"
+    MBIM = "mbim"
+    ADB = "adb"
+    UNKNOWN = "unknown"
+
+    @property
+    def is_control(self) -> bool:
+        """True where an AT conversation is expected, so that opening the port disturbs nobody."""
+        return self in (Role.AT, Role.AT_SECONDARY, Role.PPP)
+
+
+class Strength(StrEnum):
+    """How much one piece of evidence proves, strongest first.
+
+    `decisive`: a maker-only command answered in the maker's form, or a firmware grammar no one else uses.
+    `strong`: the module's own statement, or a grammar rarely shared. `weak`: shared or easily set by an
+    integrator. `hint`: known from the bus alone (USB numbers and strings); it never decides a maker.
+    """
+
+    DECISIVE = "decisive"
+    STRONG = "strong"
+    WEAK = "weak"
+    HINT = "hint"
+
+    @property
+    def rank(self) -> int:
+        """4 for decisive down to 1 for a hint, so that larger is stronger."""
+        return {"decisive": 4, "strong": 3, "weak": 2, "hint": 1}[self.value]
+
+    @property
+    def weight(self) -> float:
+        """The probability that this piece of evidence alone is right, as used for `confidence`."""
+        return {"decisive": 0.97, "strong": 0.80, "weak": 0.40, "hint": 0.10}[self.value]
+
+
+class Claim(StrEnum):
+    """What a piece of evidence speaks of."""
+
+    MAKER = "maker"
+    BRAND = "brand"
+    MODEL = "model"
+    VARIANT = "variant"
+    FIRMWARE = "firmware"
+    BUILD = "build"
+    HARDWARE = "hardware"
+    IMEI = "imei"
+
+
+@dataclass(frozen=True, slots=True)
+class UsbInfo:
+    """What the USB descriptors say. `vid` and `pid` are four lower-case hex digits."""
+
+    vid: str | None = None
+    pid: str | None = None
+    manufacturer: str | None = None
+    product: str | None = None
+    serial: str | None = None
+    path: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Port:
+    """One way to talk to a device: a tty, a wwan character device or a URL."""
+
+    path: str
+    role: Role = Role.UNKNOWN
+    interface: int | None = None
+    driver: str | None = None
+    probed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """Something plugged in, known from the bus alone; nothing of it has been opened."""
+
+    bus: Literal["usb", "pci", "uart", "url"]
+    ports: tuple[Port, ...]
+    usb: UsbInfo | None = None
+
+
+class Ended(StrEnum):
+    """What told us that a reply was complete."""
+
+    FINAL = "final"
+    """A final result code (V.250 5.7.1)."""
+    QUIET = "quiet"
+    """Information text came, then silence: this firmware sends no final result code for this command."""
+    LATE = "late"
+    """The final result code came after the deadline and was matched to its command by resynchronising."""
+    TIMEOUT = "timeout"
+    """Nothing that ends a reply came before the deadline."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One command line's answer.
+
+    `text` is the information text, one entry a line, blank lines left out. `final` is the final result code
+    as received (`OK`, `ERROR`, `+CME ERROR: 10`, `0`), or None where none came. `unsolicited` holds lines
+    that arrived during the reply and do not belong to it. `overflow` says that lines were dropped because
+    the module sent more than the codec keeps. `seconds` is the time from the last byte sent to the end.
+    """
+
+    command: str
+    text: tuple[str, ...] = ()
+    final: str | None = None
+    ended: Ended = Ended.FINAL
+    echo: str | None = None
+    unsolicited: tuple[str, ...] = ()
+    overflow: bool = False
+    seconds: float = 0.0
+
+    @property
+    def ok(self) -> bool:
+        """True where the module carried the command out, or answered it without any final result code."""
+        return self.final in ("OK", "0") or (self.final is None and bool(self.text))
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """One observation that supports one claim.
+
+    `value` is what is claimed, `source` the command (or `usb`) it came from, `text` the exact words it rests
+    on. `maker` is the slug of the profile whose rule spoke, or None for the generic V.250/27.007 reading.
+    """
+
+    claim: Claim
+    value: str
+    strength: Strength
+    source: str
+    text: str
+    maker: str | None = None
+    behaviour: bool = False
+    """True where the evidence is something the firmware does, not a name it was given."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who a module is, and what says so. None means unknown; unknown is a good answer."""
+
+    maker: str | None = None
+    brand: str | None = None
+    model: str | None = None
+    variant: str | None = None
+    firmware: str | None = None
+    build: str | None = None
+    hardware: str | None = None
+    imei: str | None = None
+    confidence: float = 0.0
+    """0..1, how sure the maker is; 0 where the maker is unknown."""
+    conflicts: tuple[str, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """`seconds`: from opening the port to the last answer. `module_seconds`: the part spent waiting for it."""
+
+    seconds: float
+    commands: int
+    module_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """A device that answered, and who it is."""
+
+    device: Device
+    identity: Identity
+    timing: Timing
+
+
+class ProblemKind(StrEnum):
+    """The reasons a probe can fail, each one something `doctor` can explain."""
+
+    MISSING = "missing"
+    """No such port."""
+    BUSY = "busy"
+    """Another program holds the port."""
+    PERMISSION = "permission"
+    """This user may not open the port."""
+    SILENT = "silent"
+    """The port opened and never answered AT."""
+    NMEA = "nmea"
+    """The port streams NMEA 0183 sentences: a GNSS output, not an AT port."""
+    BINARY = "binary"
+    """The port speaks a binary protocol (DIAG, for one), not AT."""
+    VANISHED = "vanished"
+    """The port went away in the middle of the conversation."""
+    GARBLED = "garbled"
+    """Something answers, but not in AT: a wrong line rate or a broken link."""
+    UNUSABLE = "unusable"
+    """The port cannot be opened for any other reason."""
+    INTERRUPTED = "interrupted"
+    """The user stopped the run before this port was done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why a port could not be probed. `kind` is stable (see `ProblemKind`); `hint` says what to do next."""
+
+    port: str
+    kind: ProblemKind
+    message: str
+    hint: str
+
+
+@dataclass(frozen=True, slots=True)
+class Truth:
+    """What the source of a transcript establishes about the module; None where it does not."""
+
+    maker: str | None = None
+    brand: str | None = None
+    model: str | None = None
+    variant: str | None = None
+    firmware: str | None = None
+    imei: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One command sent and the lines that came back, echo and final result code included.
+
+    `send` is None for text that came unasked. `raw` holds the exact characters received, where known.
+    """
+
+    send: str | None
+    recv: tuple[str, ...]
+    raw: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """A real conversation with a module, as data.
+
+    `fidelity` says how far the line structure can be trusted (`bytes`, `log`, `lines`: everything; `excerpt`,
+    `transcribed` and others: blank lines, echo or final result codes may be missing).
+    """
+
+    id: str
+    fidelity: str
+    truth: Truth
+    exchanges: tuple[Exchange, ...]
+    source: str = ""
+    usb: UsbInfo | None = None
+    path: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The outcome of one run: what `atprobe` prints, whatever the format. Times are ISO 8601 in UTC."""
+
+    modules: tuple[Module, ...]
+    problems: tuple[Problem, ...]
+    started: str
+    finished: str
+    tool_version: str
+    profiles_version: str
+    host: dict[str, str] = field(default_factory=dict)
