@@ -115,18 +115,15 @@ class Conversation:
         """The port has been quiet: take an unfinished line as finished."""
         return self._take(self._lines.flush())
 
-    def finish(self) -> Reply:
-        """End the present command without a final result code: quiet after text, or nothing in time."""
+    def abandon(self) -> Reply:
+        """End the present command without a final result code: quiet after text, or nothing in time.
+
+        The result code may still come; it is owed from now on and will not be taken for another command's.
+        """
         if self._command is None:
             raise ValueError("no command is being answered")
-        ended = Ended.QUIET if self.has_text else Ended.TIMEOUT
-        return self._complete(None, ended)
-
-    def abandon(self) -> Reply:
-        """Give up on the present command; its result code may still come and will not be taken for another's."""
         self._owed.append(self._own)
-        reply = self.finish()
-        return Reply(reply.command, reply.text, None, Ended.TIMEOUT, reply.echo, reply.unsolicited, reply.overflow)
+        return self._complete(None, Ended.QUIET if self.has_text else Ended.TIMEOUT)
 
     def forgive(self) -> None:
         """Nothing more is owed: the port answered in step, or was quiet long enough."""
@@ -209,8 +206,6 @@ class Conversation:
         return self._echo is None and not self._before and len(sent) > 2 and seen.endswith(sent)
 
     def _came_unasked(self, text: str) -> bool:
-        if self._command is None:
-            return True
         name = _NAME.match(text)
         if name is not None:
             if name.group(1).upper() in self._own:

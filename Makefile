@@ -1,0 +1,56 @@
+# `make demo` needs Python 3.11+, make and git; `make test` is what CI runs.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+.PHONY: help demo test lint replay unit bench format clean
+
+help:
+	@echo "make demo    the main job on emulated modules, no hardware needed"
+	@echo "make test    everything CI checks: lint, types, import contracts, profiles, replay, tests"
+	@echo "make bench   speed and memory, side by side"
+
+demo: $(VENV)/.run
+	$(BIN)/atprobe demo
+
+test: lint replay unit
+
+lint: $(VENV)/.test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/atprobe profiles lint
+
+replay: $(VENV)/.test
+	$(BIN)/atprobe profiles test
+
+unit: $(VENV)/.test
+	$(BIN)/pytest -n auto
+
+bench: $(VENV)/.test
+	$(BIN)/python bench/run.py
+
+format: $(VENV)/.test
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+$(VENV)/.run: pyproject.toml | $(BIN)/pip
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+$(VENV)/.test: pyproject.toml | $(BIN)/pip
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $@ $(VENV)/.run
+
+# Debian splits venv off Python. As root it is installed; anyone else is told what to install.
+$(BIN)/pip:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "atprobe needs Python 3.11 or newer; name one with: make PYTHON=/path/to/python3"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) >/dev/null 2>&1 || { rm -rf $(VENV); \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get update -qq && apt-get install -y -qq python3-venv && $(PYTHON) -m venv $(VENV); \
+	  else echo "Python's venv is missing; install it (Debian: apt install python3-venv) and repeat"; exit 1; fi; }
+
+clean:
+	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,6 @@
+"""Replies -> evidence -> identity, and the run that asks many ports at once."""
+
+from atprobe.fingerprint._interview import Interview
+from atprobe.fingerprint._probe import Outcome, Progress, Target, probe, record
+
+__all__ = ["Interview", "Outcome", "Progress", "Target", "probe", "record"]

@@ -1,0 +1,126 @@
+"""From evidence to identity.
+
+The maker is decided by behaviour first (firmware grammar, answers to maker-only commands), and by label only
+where behaviour says nothing or fits several makers. USB numbers decide nothing. Where label and behaviour
+disagree, behaviour wins and the conflict is reported. Two makers that cannot be told apart give unknown.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from atprobe.fingerprint._evidence import is_imei
+from atprobe.fingerprint._extract import Kind, Observation
+from atprobe.knowledge import Knowledge
+from atprobe.model import Claim, Evidence, Identity, Strength
+
+_VALUES = (Claim.MODEL, Claim.VARIANT, Claim.FIRMWARE, Claim.BUILD, Claim.HARDWARE, Claim.IMEI)
+
+
+def decide(knowledge: Knowledge, evidence: Iterable[Evidence], observations: Iterable[Observation] = ()) -> Identity:
+    """Who the evidence says this module is."""
+    all_evidence = tuple(dict.fromkeys(evidence))
+    seen = tuple(observations)
+    maker = _maker(all_evidence)
+    chosen = {claim: best(all_evidence, claim, maker) for claim in _VALUES}
+    brand = _brand(all_evidence, maker, any(o.kind is Kind.MANUFACTURER for o in seen))
+    return Identity(
+        maker=maker,
+        brand=brand,
+        **{claim.value: found.value if found else None for claim, found in chosen.items()},
+        confidence=_confidence(all_evidence, maker),
+        conflicts=tuple(_conflicts(knowledge, all_evidence, seen, maker, chosen)),
+        evidence=tuple(sorted(all_evidence, key=lambda e: -e.strength.rank)),
+    )
+
+
+def best(evidence: Iterable[Evidence], claim: Claim, maker: str | None) -> Evidence | None:
+    """The evidence that speaks for a claim: of the decided maker's rules or generic, strongest first.
+
+    Among equals the module's own words come before what a firmware name implies, and earlier before later.
+    """
+    fitting = [e for e in evidence if e.claim is claim and (e.maker in (None, maker) or maker is None)]
+    return max(fitting, key=lambda e: (e.strength.rank, e.maker is not None, not e.behaviour), default=None)
+
+
+def _maker(evidence: tuple[Evidence, ...]) -> str | None:
+    about = [e for e in evidence if e.claim is Claim.MAKER and e.strength is not Strength.HINT]
+    for behaviour in (True, False):
+        rank = max((e.strength.rank for e in about if e.behaviour is behaviour), default=0)
+        if rank < Strength.STRONG.rank:
+            continue
+        makers = {e.value for e in about if e.behaviour is behaviour and e.strength.rank == rank}
+        if len(makers) > 1:
+            # They share this behaviour (or this name): all else that was seen has to tell them apart.
+            scores = {maker: _score(e for e in about if e.value == maker) for maker in makers}
+            top = max(scores.values())
+            makers = {maker for maker, score in scores.items() if score == top}
+        return makers.pop() if len(makers) == 1 else None
+    return None
+
+
+def _score(evidence: Iterable[Evidence]) -> float:
+    """The probability that at least one of these is right, each rule and text counted once."""
+    doubt = 1.0
+    for weight in {(e.text, e.behaviour): e.strength.weight for e in evidence}.values():
+        doubt *= 1 - weight
+    return 1 - doubt
+
+
+def _confidence(evidence: tuple[Evidence, ...], maker: str | None) -> float:
+    if maker is None:
+        return 0.0
+    about = [e for e in evidence if e.claim is Claim.MAKER]
+    own = _score(e for e in about if e.value == maker)
+    others = {e.value for e in about if e.value != maker}
+    against = max((_score(e for e in about if e.value == other) for other in others), default=0.0)
+    return round(own * (1 - against / 2), 2)
+
+
+def _brand(evidence: tuple[Evidence, ...], maker: str | None, labelled: bool) -> str | None:
+    brands = [e for e in evidence if e.claim is Claim.BRAND and e.strength.rank >= Strength.WEAK.rank]
+    # Another firm's name on a module says more than the maker's own, which a rebadge often leaves somewhere.
+    top = max(brands, key=lambda e: (e.value != maker, e.strength.rank), default=None)
+    if top is not None:
+        return top.value
+    own_name = any(
+        e.claim is Claim.MAKER and e.value == maker and not e.behaviour and e.strength is not Strength.HINT
+        for e in evidence
+    )
+    return maker if own_name and not labelled else None
+
+
+def _conflicts(
+    knowledge: Knowledge,
+    evidence: tuple[Evidence, ...],
+    seen: tuple[Observation, ...],
+    maker: str | None,
+    chosen: dict[Claim, Evidence | None],
+) -> Iterable[str]:
+    name = knowledge.makers[maker].name if maker else None
+    about = [e for e in evidence if e.claim is Claim.MAKER and e.strength.rank >= Strength.STRONG.rank]
+    for other in dict.fromkeys(e.value for e in about if e.value != maker):
+        texts = ", ".join(dict.fromkeys(repr(e.text) for e in about if e.value == other))
+        says = f"{texts} speaks for {knowledge.makers[other].name}"
+        yield f"{says}, the rest for {name}" if name else f"{says}, and something else for another maker"
+    labels = dict.fromkeys(o.text for o in seen if o.kind is Kind.MANUFACTURER)
+    for label in labels if maker else ():
+        known = any(rule.match(label) is not None for p in knowledge.profiles.values() for rule in p.labels)
+        if not known:
+            yield f"it calls its maker {label!r}, which is no known name of {name}"
+    model = chosen[Claim.MODEL]
+    implied = [e for e in evidence if e.claim in (Claim.MODEL, Claim.VARIANT) and e.maker == maker and e.behaviour]
+    if maker and model and not model.behaviour and implied and not any(_akin(model.value, e.value) for e in implied):
+        yield f"it calls itself {model.value!r}, its firmware {implied[0].text!r} is that of {implied[0].value}"
+    for text in dict.fromkeys(o.text for o in seen if o.kind is Kind.IMEI and not is_imei(o.text)):
+        yield f"the IMEI {text} is not valid (check digit, or a placeholder)"
+    imeis = dict.fromkeys(e.value for e in evidence if e.claim is Claim.IMEI)
+    if len(imeis) > 1:
+        yield f"it gave more than one IMEI: {', '.join(imeis)}"
+
+
+def _akin(one: str, other: str) -> bool:
+    """Whether two names can mean one model: `EC25` and `EC25-E`, `SIM7600` and `SIM7600E-H`."""
+    a, b = (re.sub(r"[^A-Z0-9]", "", name.upper()) for name in (one, other))
+    return a.startswith(b) or b.startswith(a)

@@ -1,0 +1,118 @@
+"""From what a module said to what that is evidence of: the rules of every profile, and the generic reading."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+
+from atprobe.fingerprint._extract import Kind, Observation
+from atprobe.knowledge import Command, Knowledge, Profile, Rule
+from atprobe.model import Claim, Evidence, Strength, UsbInfo
+
+_SUFFIX = re.compile(r"\s*(?:\s\d+\s+\[[^\]]*\]|\[[^\]]*\]|\(Date:.*\))\s*$", re.I)
+
+
+def evidence_of(
+    knowledge: Knowledge, owner: str, command: Command, observations: Iterable[Observation]
+) -> tuple[Evidence, ...]:
+    """Every claim that one answered command supports. `owner` is the slug of the profile the command is of."""
+    seen = tuple(observations)
+    found: list[Evidence] = []
+    for profile in knowledge.profiles.values():
+        for observation in seen:
+            for rule in _rules_for(profile, observation.kind):
+                behaviour = observation.kind in (Kind.REVISION, Kind.LINE)
+                found += _apply(profile, rule, observation, behaviour)
+    for observation in seen:
+        if observation.kind is Kind.LINE:
+            for rule in command.answers:
+                found += _apply(knowledge.profiles[owner], rule, observation, behaviour=True)
+    found += _generic(knowledge, seen)
+    return tuple(dict.fromkeys(found))
+
+
+def evidence_of_usb(knowledge: Knowledge, usb: UsbInfo | None) -> tuple[Evidence, ...]:
+    """What the bus alone says of the maker: hints, which order the questions and decide nothing."""
+    if usb is None:
+        return ()
+    ids = f"{usb.vid or '?'}:{usb.pid or '?'}"
+    found = [
+        Evidence(Claim.MAKER, slug, Strength.HINT, "usb", ids, slug)
+        for slug, maker in knowledge.makers.items()
+        if maker.kind == "maker" and usb.vid in maker.usb_vendors
+    ]
+    if usb.manufacturer:
+        for slug, profile in knowledge.profiles.items():
+            if profile.is_maker and any(rule.match(usb.manufacturer.strip()) is not None for rule in profile.labels):
+                found.append(Evidence(Claim.MAKER, slug, Strength.HINT, "usb", usb.manufacturer, slug))
+    return tuple(found)
+
+
+def _rules_for(profile: Profile, kind: Kind) -> tuple[Rule, ...]:
+    if kind is Kind.MANUFACTURER:
+        return profile.labels
+    if kind is Kind.MODEL:
+        return profile.models
+    if kind is Kind.BARE:
+        return (*profile.labels, *profile.models)
+    if kind in (Kind.REVISION, Kind.LINE):
+        return profile.firmware
+    return ()
+
+
+def _apply(profile: Profile, rule: Rule, observation: Observation, behaviour: bool) -> list[Evidence]:
+    claims = rule.match(observation.text)
+    if claims is None:
+        return []
+    found = []
+    owner = profile.slug if profile.is_maker else None
+    if rule.strength is not None and owner is not None:
+        found.append(
+            Evidence(Claim.MAKER, owner, rule.strength, observation.source, observation.text, owner, behaviour)
+        )
+    for claim, value in claims.items():
+        strength = rule.strength or rule.values if claim is Claim.BRAND else rule.values
+        found.append(Evidence(claim, value, strength, observation.source, observation.text, owner, behaviour))
+    return found
+
+
+def _generic(knowledge: Knowledge, seen: tuple[Observation, ...]) -> list[Evidence]:
+    """What the standards alone make of it: weak, so that any maker's rule says it better."""
+    found: list[Evidence] = []
+
+    def add(claim: Claim, value: str, observation: Observation, strength: Strength = Strength.WEAK) -> None:
+        found.append(Evidence(claim, value, strength, observation.source, observation.text))
+
+    for observation in seen:
+        if observation.kind is Kind.IMEI and is_imei(observation.text):
+            add(Claim.IMEI, observation.text, observation, Strength.STRONG)
+        elif observation.kind is Kind.MODEL and _is_name(observation.text):
+            add(Claim.MODEL, observation.text, observation)
+        elif observation.kind is Kind.REVISION and _is_revision(observation.text):
+            add(Claim.FIRMWARE, _SUFFIX.sub("", observation.text), observation)
+    bare = [observation for observation in seen if observation.kind is Kind.BARE]
+    named = {o.kind for o in seen}
+    if bare and Kind.MODEL not in named and Kind.MANUFACTURER not in named:
+        model = bare[1] if len(bare) > 1 else bare[0]
+        if _is_name(model.text):
+            add(Claim.MODEL, model.text, model)
+        if len(bare) > 2 and Kind.REVISION not in named and _is_revision(bare[2].text):
+            add(Claim.FIRMWARE, bare[2].text, bare[2])
+    return found
+
+
+def is_imei(text: str) -> bool:
+    """15 digits whose last is the Luhn check digit (3GPP TS 23.003 clause 6.2.1), and not all the same."""
+    if not re.fullmatch(r"[0-9]{15}", text) or len(set(text)) == 1:
+        return False
+    doubled = (int(digit) * (1 + place % 2) for place, digit in enumerate(text))
+    return sum(value - 9 if value > 9 else value for value in doubled) % 10 == 0
+
+
+def _is_name(text: str) -> bool:
+    """A model has a letter and a digit or is a word; `0`, `88` and `4105` are numbers Qualcomm puts there."""
+    return bool(re.search(r"[A-Za-z]", text)) and len(text) <= 64
+
+
+def _is_revision(text: str) -> bool:
+    return bool(re.search(r"\d", text)) and len(text) <= 128

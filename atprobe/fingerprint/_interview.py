@@ -1,0 +1,43 @@
+"""One module's interview: ask, weigh, ask again, stop. Knows no ports; anything that answers commands will do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from atprobe.at import normalise
+from atprobe.fingerprint._decide import decide
+from atprobe.fingerprint._evidence import evidence_of, evidence_of_usb
+from atprobe.fingerprint._extract import Observation, observe
+from atprobe.fingerprint._questions import next_command
+from atprobe.knowledge import Knowledge
+from atprobe.model import Evidence, Identity, Reply, UsbInfo
+
+Ask = Callable[[str, float | None], Reply]
+"""Sends one command; the second argument is a deadline in seconds, None for the usual one."""
+
+
+class Interview:
+    """What is known of one module while it is being asked."""
+
+    def __init__(self, knowledge: Knowledge, usb: UsbInfo | None = None) -> None:
+        self._knowledge = knowledge
+        self._evidence: tuple[Evidence, ...] = evidence_of_usb(knowledge, usb)
+        self._observations: tuple[Observation, ...] = ()
+        self._asked: dict[str, Reply] = {}
+        self.identity: Identity = decide(knowledge, self._evidence)
+
+    def run(self, ask: Ask) -> Identity:
+        """Ask until the identity is settled or nothing is left to ask. What `ask` raises passes through."""
+        while True:
+            choice = next_command(
+                self._knowledge, self.identity, self._evidence, self._observations, self._asked
+            )
+            if choice is None:
+                return self.identity
+            slug, command = choice
+            reply = ask(command.send, command.seconds)
+            self._asked[normalise(command.send)] = reply
+            observations = observe(command, reply)
+            self._observations += observations
+            self._evidence += evidence_of(self._knowledge, slug, command, observations)
+            self.identity = decide(self._knowledge, self._evidence, self._observations)

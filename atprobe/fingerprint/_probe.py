@@ -1,0 +1,228 @@
+"""Many ports at once: open, interview, close; every port on its own, so that one that hangs delays no other."""
+
+from __future__ import annotations
+
+import re
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass, replace
+
+from atprobe.at import normalise
+from atprobe.fingerprint._evidence import is_imei
+from atprobe.fingerprint._interview import Interview
+from atprobe.knowledge import Knowledge
+from atprobe.link import (
+    DEFAULT_BAUD,
+    DEFAULT_TIMEOUT,
+    NotReadingError,
+    PortError,
+    Session,
+    Stopped,
+    Transport,
+    open_port,
+)
+from atprobe.model import (
+    Device,
+    Exchange,
+    Identity,
+    Module,
+    Problem,
+    ProblemKind,
+    Reply,
+    Timing,
+    Transcript,
+    Truth,
+)
+
+MAX_THREADS = 64
+"""Ports that are asked at the same time; more wait for their turn."""
+
+Progress = Callable[[int, int], None]
+"""Called with how many ports are done and how many there are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A device and the paths of its ports to try, in order; the first that answers is the one."""
+
+    device: Device
+    paths: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The modules that answered, in the order of the targets, and what stood in the way elsewhere."""
+
+    modules: tuple[Module, ...]
+    problems: tuple[Problem, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Settings:
+    """What is the same for every port of a run."""
+
+    knowledge: Knowledge
+    timeout: float
+    baud: int
+    stop: threading.Event
+
+
+def probe(
+    targets: Sequence[Target],
+    knowledge: Knowledge,
+    *,
+    timeout: float = DEFAULT_TIMEOUT,
+    baud: int = DEFAULT_BAUD,
+    on_progress: Progress | None = None,
+    stop: threading.Event | None = None,
+) -> Outcome:
+    """Identify the module behind each target, all at once. Sends reading commands only.
+
+    `timeout`: seconds a module may take for one answer. `baud`: line rate in bit/s for real serial lines.
+    Setting `stop` ends the run: ports are closed, and those not done are reported as interrupted. What goes
+    wrong with a port is returned as a Problem; nothing is raised for it.
+    """
+    settings = _Settings(knowledge, timeout, baud, stop or threading.Event())
+    if not targets:
+        return Outcome((), ())
+    with ThreadPoolExecutor(min(len(targets), MAX_THREADS), thread_name_prefix="port") as pool:
+        futures = [pool.submit(_probe_one, target, settings) for target in targets]
+        try:
+            _follow(futures, on_progress)
+        except BaseException:
+            settings.stop.set()
+            raise
+    results = [future.result() for future in futures]
+    return Outcome(
+        tuple(module for module, _ in results if module is not None),
+        tuple(problem for _, problems in results for problem in problems),
+    )
+
+
+def record(
+    device: Device,
+    path: str,
+    knowledge: Knowledge,
+    *,
+    commands: Sequence[str] = (),
+    keep_identifiers: bool = False,
+    timeout: float = DEFAULT_TIMEOUT,
+    baud: int = DEFAULT_BAUD,
+    stop: threading.Event | None = None,
+) -> Transcript:
+    """Hold the whole conversation a probe would hold, and the given reading commands, and return it.
+
+    Numbers that name a person or a unit (IMEI, IMSI, ICCID) are reduced to their type part or to zeros unless
+    `keep_identifiers`. Raises PortError, and NotReadingError before a byte is written where one of `commands` is
+    not known to read.
+    """
+    for command in commands:
+        if normalise(command) not in knowledge.reading:
+            raise NotReadingError(command)
+    settings = _Settings(knowledge, timeout, baud, stop or threading.Event())
+    transport = open_port(path, baud)
+    try:
+        session = _session(transport, settings)
+        session.wake()
+        interview = Interview(knowledge, device.usb)
+        identity = interview.run(session.ask)
+        for command in commands:
+            session.ask(command)
+        exchanges = session.exchanges
+    finally:
+        transport.close()
+    hide: Callable[[str], str] = (lambda text: text) if keep_identifiers else _without_identifiers
+    return Transcript(
+        id=hide(f"{identity.maker or 'unknown'}-{(identity.model or 'module').lower()}"),
+        fidelity="bytes",
+        truth=Truth(),
+        exchanges=tuple(
+            Exchange(e.send, tuple(hide(line) for line in e.recv), hide(e.raw) if e.raw is not None else None)
+            for e in exchanges
+        ),
+        usb=replace(device.usb, serial=None) if device.usb else None,
+    )
+
+
+def _follow(futures: Sequence[Future[tuple[Module | None, tuple[Problem, ...]]]], on_progress: Progress | None) -> None:
+    pending = set(futures)
+    while pending:
+        if on_progress is not None:
+            on_progress(len(futures) - len(pending), len(futures))
+        # A wait without a timeout would keep Ctrl-C out on some platforms.
+        _, pending = wait(pending, timeout=0.5, return_when=FIRST_COMPLETED)
+    if on_progress is not None:
+        on_progress(len(futures), len(futures))
+
+
+def _probe_one(target: Target, settings: _Settings) -> tuple[Module | None, tuple[Problem, ...]]:
+    problems: list[Problem] = []
+    for path in target.paths:
+        module, problem = _probe_port(target.device, path, settings)
+        if module is not None:
+            return module, (problem,) if problem else ()
+        if problem is not None:
+            problems.append(problem)
+    return None, tuple(problems)
+
+
+def _probe_port(device: Device, path: str, settings: _Settings) -> tuple[Module | None, Problem | None]:
+    """The module behind one port; with a problem beside it where the conversation broke off half-way."""
+    interview = Interview(settings.knowledge, device.usb)
+    session: Session | None = None
+    problem: Problem | None = None
+    start = time.monotonic()
+    try:
+        if settings.stop.is_set():
+            raise Stopped
+        transport = open_port(path, settings.baud)
+        start = time.monotonic()
+        try:
+            session = _session(transport, settings)
+            session.wake()
+            interview.run(session.ask)
+        finally:
+            transport.close()
+    except PortError as error:
+        problem = error.problem()
+    except Stopped:
+        problem = PortError(ProblemKind.INTERRUPTED, path, "was not finished when the run was stopped").problem()
+    if session is None or (problem is not None and interview.identity == Identity()):
+        return None, problem
+    if problem is not None and not _heard(session.replies):
+        return None, problem
+    ports = tuple(replace(port, probed=port.path == path) for port in device.ports)
+    timing = Timing(round(time.monotonic() - start, 4), len(session.replies), round(session.module_seconds, 4))
+    return Module(replace(device, ports=ports), interview.identity, timing), problem
+
+
+def _heard(replies: Sequence[Reply]) -> bool:
+    """Whether the module answered anything beyond AT before the conversation broke off."""
+    return any(reply.text and reply.command != "AT" for reply in replies)
+
+
+def _session(transport: Transport, settings: _Settings) -> Session:
+    return Session(
+        transport,
+        settings.knowledge.reading,
+        unsolicited=settings.knowledge.unsolicited,
+        redact=settings.knowledge.redact,
+        timeout=settings.timeout,
+        stop=settings.stop,
+    )
+
+
+def _without_identifiers(text: str) -> str:
+    """IMEIs keep their type allocation code; other runs of 14 to 22 digits (IMSI, ICCID, MEID) become zeros."""
+
+    def hide(match: re.Match[str]) -> str:
+        digits = match.group()
+        return _synthetic_imei(digits[:8]) if is_imei(digits) else "0" * len(digits)
+
+    return re.sub(r"(?<![0-9])[0-9]{14,22}(?![0-9])", hide, text)
+
+
+def _synthetic_imei(tac: str) -> str:
+    return next(f"{tac}000000{check}" for check in range(10) if is_imei(f"{tac}000000{check}"))

@@ -1,0 +1,23 @@
+"""What is known of the makers: loads and checks `profiles/`; the only reader of YAML."""
+
+from atprobe.knowledge._load import default_root, lint, load, state_dir
+from atprobe.knowledge._transcripts import dump_transcript, load_transcript, transcripts
+from atprobe.knowledge._types import Command, Knowledge, Maker, Profile, Rule
+from atprobe.knowledge._yaml import ProfileError, ProfileProblem
+
+__all__ = [
+    "Command",
+    "Knowledge",
+    "Maker",
+    "Profile",
+    "ProfileError",
+    "ProfileProblem",
+    "Rule",
+    "default_root",
+    "dump_transcript",
+    "lint",
+    "load",
+    "load_transcript",
+    "state_dir",
+    "transcripts",
+]

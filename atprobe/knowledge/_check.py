@@ -1,0 +1,293 @@
+"""Checking profiles against their format: every fault with file, line and remedy.
+
+What comes out is plain data (dictionaries, lists, text) that can be kept as JSON, so that a run which finds
+the profiles unchanged reads one file and checks nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from atprobe.at import Form, normalise, split
+from atprobe.knowledge._yaml import Node, ProfileError, ProfileProblem
+from atprobe.model import Claim
+
+Data = dict[str, Any]
+
+READS = ("identity", "manufacturer", "model", "revision", "imei")
+CONFIDENCES = ("documented", "observed-in-code", "observed", "inferred")
+_GROUP = re.compile(r"\{(\w+)\}")
+_CLAIMS = tuple(claim.value for claim in Claim if claim is not Claim.MAKER)
+
+
+def fill(template: str, match: re.Match[str]) -> str | None:
+    """A claim's text with the groups of a match put in; None where one of them took no part in the match."""
+    values: list[str | None] = [_group(match, name) for name in _GROUP.findall(template)]
+    if None in values:
+        return None
+    parts = iter(values)
+    return _GROUP.sub(lambda _: str(next(parts)), template).strip() or None
+
+
+def _group(match: re.Match[str], name: str) -> str | None:
+    value: str | None = match.group(int(name) if name.isdigit() else name)
+    return value
+
+
+class Checker:
+    """Collects faults while turning nodes into plain data."""
+
+    def __init__(self) -> None:
+        self.problems: list[ProfileProblem] = []
+
+    def fault(self, node: Node, message: str, remedy: str) -> None:
+        """Note one fault and go on."""
+        self.problems.append(node.problem(message, remedy))
+
+    def mapping(
+        self, node: Node, what: str, fields: dict[str, Callable[[Node], Any]], required: Iterable[str] = ()
+    ) -> Data:
+        """A mapping with known keys; unknown and missing ones are faults."""
+        if not isinstance(node.value, dict):
+            self.fault(node, f"{what} must be a mapping", "write `key: value` lines")
+            return {}
+        result: Data = {}
+        for key, value in node.value.items():
+            if key not in fields:
+                self.fault(value, f"{what} has no key {key!r}", f"use one of: {', '.join(fields)}")
+            else:
+                result[key] = fields[key](value)
+        for key in required:
+            if key not in node.value:
+                self.fault(node, f"{what} lacks {key!r}", f"add a line `{key}: ...` (docs/profiles.md)")
+        return result
+
+    def items(self, node: Node, what: str, one: Callable[[Node], Any]) -> list[Any]:
+        """A list, each entry checked by `one`."""
+        if node.value is None:
+            return []
+        if not isinstance(node.value, list):
+            self.fault(node, f"{what} must be a list", "start each entry with `- `")
+            return []
+        return [one(item) for item in node.value]
+
+    def text(self, node: Node) -> str:
+        """A text that is not empty."""
+        if not isinstance(node.value, str) or not node.value.strip():
+            self.fault(node, "a text is expected here", "write it on this line, in quotes if it holds : or #")
+            return ""
+        return node.value
+
+    def flag(self, node: Node) -> bool:
+        """true or false."""
+        if node.value not in ("true", "false"):
+            self.fault(node, f"{node.value!r} is neither true nor false", "write true or false")
+        return node.value == "true"
+
+    def number(self, node: Node) -> float:
+        """A positive number."""
+        try:
+            value = float(str(node.value))
+        except ValueError:
+            value = 0.0
+        if not 0 < value < 1000:
+            self.fault(node, f"{node.value!r} is no number of seconds", "write a number above 0")
+        return value
+
+    def choice(self, choices: Iterable[str]) -> Callable[[Node], str]:
+        """One of a few words."""
+        allowed = tuple(choices)
+
+        def one(node: Node) -> str:
+            if node.value not in allowed:
+                self.fault(node, f"{node.value!r} is not known here", f"use one of: {', '.join(allowed)}")
+            return str(node.value)
+
+        return one
+
+    def pattern(self, node: Node) -> str:
+        """A regular expression that compiles."""
+        text = self.text(node)
+        try:
+            re.compile(text, re.I)
+        except re.error as error:
+            self.fault(node, f"the pattern does not compile ({error})", "mend the regular expression")
+            return "(?!)"
+        return text
+
+
+def check_maker(check: Checker, node: Node) -> Data:
+    """The content of a maker.yaml."""
+
+    def source(item: Node) -> Data:
+        return check.mapping(
+            item, "a source", {"url": check.text, "date": check.text, "says": check.text}, required=("url",)
+        )
+
+    def country(item: Node) -> str:
+        value = check.text(item)
+        if not re.fullmatch(r"[A-Z]{2}", value):
+            check.fault(item, f"{value!r} is no country code", "write two capital letters, as in ISO 3166-1")
+        return value
+
+    def vendor(item: Node) -> str:
+        value = check.text(item).lower()
+        if not re.fullmatch(r"[0-9a-f]{4}", value):
+            check.fault(item, f"{value!r} is no USB vendor id", 'write four hex digits in quotes, as in "2c7c"')
+        return value
+
+    return check.mapping(
+        node,
+        "maker.yaml",
+        {
+            "name": check.text,
+            "legal_name": check.text,
+            "kind": check.choice(("maker", "brand")),
+            "country": country,
+            "usb_vendors": lambda item: check.items(item, "usb_vendors", vendor),
+            "sources": lambda item: check.items(item, "sources", source),
+        },
+        required=("name", "kind"),
+    )
+
+
+def check_identity(check: Checker, node: Node) -> Data:
+    """The content of an identity.yaml."""
+
+    def rules(kind: str) -> Callable[[Node], list[Any]]:
+        return lambda item: check.items(item, kind, lambda rule: _rule(check, rule, kind))
+
+    return check.mapping(
+        node,
+        "identity.yaml",
+        {
+            "labels": rules("labels"),
+            "models": rules("models"),
+            "firmware": rules("firmware"),
+            "commands": lambda item: check.items(item, "commands", lambda command: _command(check, command)),
+            "never": lambda item: check.items(item, "never", lambda entry: _never(check, entry)),
+            "unsolicited": lambda item: check.items(item, "unsolicited", check.pattern),
+            "redact": lambda item: check.items(item, "redact", check.pattern),
+        },
+    )
+
+
+def check_guards(check: Checker, identities: dict[str, tuple[Node, Data]]) -> None:
+    """No command of any profile may match a `never` pattern of any profile."""
+    never = [
+        (re.compile(entry["pattern"], re.I), entry["why"], slug)
+        for slug, (_, data) in identities.items()
+        for entry in data.get("never", [])
+        if entry
+    ]
+    for node, data in identities.values():
+        nodes = node.value["commands"].value if isinstance(node.value, dict) and "commands" in node.value else []
+        assert isinstance(nodes, list) or nodes is None
+        for place, command in zip(nodes or [], data.get("commands", []), strict=False):
+            line = normalise(command.get("send", ""))
+            for pattern, why, slug in never:
+                if pattern.fullmatch(line):
+                    check.fault(
+                        place,
+                        f"{line} must never be sent: {why} ({slug}/identity.yaml)",
+                        "remove the command, or prove the `never` entry wrong and remove that",
+                    )
+
+
+def _rule(check: Checker, node: Node, kind: str) -> Data:
+    claim_fields = dict.fromkeys(_CLAIMS, check.text)
+
+    def claims(item: Node) -> Data:
+        return check.mapping(item, "claims", dict(claim_fields))
+
+    def example(item: Node) -> Data:
+        return check.mapping(item, "an example", {"text": check.text, "claims": claims}, required=("text",))
+
+    rule = check.mapping(
+        node,
+        f"a rule of {kind}",
+        {
+            "pattern": check.pattern,
+            "strength": check.choice(("decisive", "strong", "weak", "none")),
+            "values": check.choice(("decisive", "strong", "weak")),
+            "claims": claims,
+            "examples": lambda item: check.items(item, "examples", example),
+            "not": lambda item: check.items(item, "not", check.text),
+            "source": check.text,
+            "confidence": check.choice(CONFIDENCES),
+        },
+        required=("pattern", "strength", "examples"),
+    )
+    if rule.get("pattern"):
+        _check_examples(check, node, rule)
+    return {key: rule[key] for key in ("pattern", "strength", "values", "claims") if key in rule}
+
+
+def _check_examples(check: Checker, node: Node, rule: Data) -> None:
+    compiled = re.compile(rule["pattern"], re.I)
+    wanted = rule.get("claims", {})
+    for claim, template in wanted.items():
+        for name in _GROUP.findall(template):
+            if not (name in compiled.groupindex or (name.isdigit() and int(name) <= compiled.groups)):
+                check.fault(node, f"{claim} uses the group {name!r}, which the pattern lacks", f"add (?P<{name}>...)")
+                return
+    if not rule.get("examples"):
+        check.fault(node, "the rule has no example", "add a real one under `examples:`")
+    for example in rule.get("examples", []):
+        text = example.get("text", "")
+        match = compiled.fullmatch(text)
+        if match is None:
+            check.fault(node, f"the example {text!r} does not match", "mend the pattern or the example")
+            continue
+        filled = {claim: fill(template, match) for claim, template in wanted.items()}
+        given = {claim: value for claim, value in filled.items() if value is not None}
+        if given != example.get("claims", {}):
+            check.fault(node, f"the example {text!r} gives {given}", "write these claims, or mend the rule")
+    for text in rule.get("not", []):
+        if compiled.fullmatch(text):
+            check.fault(node, f"{text!r} matches and should not", "make the pattern narrower")
+
+
+def _command(check: Checker, node: Node) -> Data:
+    command = check.mapping(
+        node,
+        "a command",
+        {
+            "send": check.text,
+            "reads": check.choice(READS),
+            "settles": lambda item: check.items(item, "settles", check.choice(_CLAIMS)),
+            "tell": check.flag,
+            "seconds": check.number,
+            "same_as": check.text,
+            "answers": lambda item: check.items(item, "answers", lambda rule: _rule(check, rule, "answers")),
+            "source": check.text,
+            "confidence": check.choice(CONFIDENCES),
+        },
+        required=("send", "settles", "source", "confidence"),
+    )
+    parts = split(command.get("send", ""))
+    if len(parts) != 1:
+        check.fault(node, f"{command.get('send')!r} is not one AT command", "write it as AT+NAME, AT+NAME? or ATI")
+    elif parts[0][1] is Form.SET and command.get("confidence") == "inferred":
+        check.fault(node, f"{command['send']} has the form of a setting", "cite a source that shows it only reads")
+    return {key: value for key, value in command.items() if key not in ("source", "confidence")}
+
+
+def _never(check: Checker, node: Node) -> Data:
+    return check.mapping(
+        node,
+        "a never entry",
+        {"pattern": check.pattern, "why": check.text, "source": check.text},
+        required=("pattern", "why", "source"),
+    )
+
+
+def collect(check: Checker, read_one: Callable[[], Node]) -> Node | None:
+    """Read a file; a fault in it is noted and gives None."""
+    try:
+        return read_one()
+    except ProfileError as error:
+        check.problems += error.problems
+        return None

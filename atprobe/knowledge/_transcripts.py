@@ -1,0 +1,88 @@
+"""Transcripts: real conversations as YAML files, in and out. The format is in docs/profiles.md."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+from atprobe.knowledge import _yaml
+from atprobe.knowledge._load import default_root
+from atprobe.knowledge._yaml import Node
+from atprobe.model import Exchange, Transcript, Truth, UsbInfo
+
+_REMEDY = "see docs/profiles.md, section Transcripts"
+
+
+def load_transcript(path: Path) -> Transcript:
+    """Read one transcript. Raises ProfileError with file, line and remedy."""
+    node = _yaml.read(path)
+    top = _mapping(node)
+    source = _mapping(_need(node, "source"))
+    truth = _mapping(_need(node, "truth"))
+    exchanges = _need(node, "exchanges").value
+    if not isinstance(exchanges, list):
+        raise top["exchanges"].fail("exchanges must be a list", _REMEDY)
+    usb = _mapping(top["usb"]) if "usb" in top and top["usb"].value is not None else None
+    return Transcript(
+        id=_text(_need(node, "id")) or "",
+        fidelity=_text(source["fidelity"]) or "" if "fidelity" in source else "",
+        truth=Truth(**{f.name: _text(truth[f.name]) for f in fields(Truth) if f.name in truth}),
+        exchanges=tuple(_exchange(item) for item in exchanges),
+        source=_text(source["url"]) or "" if "url" in source else "",
+        usb=UsbInfo(**{f.name: _text(usb[f.name]) for f in fields(UsbInfo) if f.name in usb}) if usb else None,
+        path=str(path),
+    )
+
+
+def transcripts(root: Path | None = None, slug: str | None = None) -> tuple[Transcript, ...]:
+    """The transcripts that belong to the profiles, in order of maker and name. Raises ProfileError."""
+    paths = sorted((root or default_root()).glob(f"{slug or '*'}/transcripts/*.yaml"))
+    return tuple(load_transcript(path) for path in paths)
+
+
+def dump_transcript(transcript: Transcript) -> str:
+    """A transcript as YAML text, in the same format `load_transcript` reads."""
+    import yaml
+
+    data: dict[str, Any] = {
+        "id": transcript.id,
+        "source": {"url": transcript.source or None, "kind": "recorded", "fidelity": transcript.fidelity},
+        "truth": asdict(transcript.truth),
+    }
+    if transcript.usb is not None:
+        data["usb"] = {key: value for key, value in asdict(transcript.usb).items() if value is not None}
+    data["exchanges"] = [
+        {"send": e.send, "recv": list(e.recv), **({"raw": e.raw} if e.raw is not None else {})}
+        for e in transcript.exchanges
+    ]
+    return str(yaml.safe_dump(data, sort_keys=False, allow_unicode=False, width=120))
+
+
+def _exchange(node: Node) -> Exchange:
+    entry = _mapping(node)
+    recv = _need(node, "recv")
+    if not isinstance(recv.value, list):
+        raise recv.fail("recv must be a list of lines", _REMEDY)
+    send = _text(_need(node, "send"))
+    raw = _text(entry["raw"]) if "raw" in entry else None
+    return Exchange(send, tuple(_text(line) or "" for line in recv.value), raw)
+
+
+def _mapping(node: Node) -> dict[str, Node]:
+    if not isinstance(node.value, dict):
+        raise node.fail("a mapping is expected here", _REMEDY)
+    return node.value
+
+
+def _need(node: Node, key: str) -> Node:
+    entries = _mapping(node)
+    if key not in entries:
+        raise node.fail(f"the transcript lacks {key!r}", f"add `{key}:` ({_REMEDY})")
+    return entries[key]
+
+
+def _text(node: Node) -> str | None:
+    if node.value is not None and not isinstance(node.value, str):
+        raise node.fail("a text is expected here", _REMEDY)
+    return node.value

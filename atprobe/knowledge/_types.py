@@ -1,0 +1,165 @@
+"""What is known of the makers, as frozen values."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from atprobe.at import normalise
+from atprobe.knowledge._check import fill
+from atprobe.model import Claim, Strength
+
+Reads = Literal["identity", "manufacturer", "model", "revision", "imei"]
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One pattern and what a match says. `strength` is None where it proves nothing of the maker."""
+
+    pattern: str
+    strength: Strength | None
+    values: Strength
+    claims: tuple[tuple[Claim, str], ...]
+
+    @cached_property
+    def _compiled(self) -> re.Pattern[str]:
+        return re.compile(self.pattern, re.I)
+
+    def match(self, text: str) -> dict[Claim, str] | None:
+        """What the whole of `text` says by this rule; None where it does not match."""
+        found = self._compiled.fullmatch(text)
+        if found is None:
+            return None
+        filled = ((claim, fill(template, found)) for claim, template in self.claims)
+        return {claim: value for claim, value in filled if value is not None}
+
+
+@dataclass(frozen=True)
+class Command:
+    """A reading command and what it is asked for."""
+
+    send: str
+    settles: frozenset[Claim]
+    reads: Reads | None = None
+    tell: bool = False
+    """Worth asking a module of unknown maker: a good answer gives the maker away."""
+    seconds: float | None = None
+    same_as: str | None = None
+    answers: tuple[Rule, ...] = ()
+
+
+@dataclass(frozen=True)
+class Maker:
+    """Who a slug stands for. `kind` is `brand` for a firm that sells modules others design."""
+
+    slug: str
+    name: str
+    kind: Literal["maker", "brand"] = "maker"
+    legal_name: str | None = None
+    country: str | None = None
+    usb_vendors: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Profile:
+    """All that is known of one maker. `maker` is None for the generic V.250/27.007 profile."""
+
+    slug: str
+    maker: Maker | None
+    labels: tuple[Rule, ...] = ()
+    models: tuple[Rule, ...] = ()
+    firmware: tuple[Rule, ...] = ()
+    commands: tuple[Command, ...] = ()
+    never: tuple[str, ...] = ()
+    unsolicited: tuple[str, ...] = ()
+    redact: tuple[str, ...] = ()
+
+    @property
+    def is_maker(self) -> bool:
+        """True where this profile stands for a firm that designs modules."""
+        return self.maker is not None and self.maker.kind == "maker"
+
+
+@dataclass(frozen=True)
+class Knowledge:
+    """All profiles of one folder."""
+
+    profiles: dict[str, Profile]
+    version: str
+    """The start of the digest of all profile files."""
+    root: Path
+    reading: frozenset[str] = field(default_factory=frozenset)
+    """Every command, normalised, that some profile declares as reading. Nothing else is ever sent."""
+    unsolicited: tuple[str, ...] = ()
+    redact: tuple[str, ...] = ()
+
+    @property
+    def makers(self) -> dict[str, Maker]:
+        """Makers and brands by slug."""
+        return {slug: profile.maker for slug, profile in self.profiles.items() if profile.maker is not None}
+
+
+def knowledge_from(data: dict[str, Any], version: str, root: Path) -> Knowledge:
+    """Build the values from checked data (see `_check`)."""
+    profiles = {slug: _profile(slug, entry) for slug, entry in data.items()}
+    return Knowledge(
+        profiles=profiles,
+        version=version,
+        root=root,
+        reading=frozenset(normalise(c.send) for profile in profiles.values() for c in profile.commands),
+        unsolicited=tuple(pattern for profile in profiles.values() for pattern in profile.unsolicited),
+        redact=tuple(pattern for profile in profiles.values() for pattern in profile.redact),
+    )
+
+
+def _profile(slug: str, data: dict[str, Any]) -> Profile:
+    who, how = data.get("maker"), data.get("identity", {})
+    maker = None
+    if who is not None:
+        maker = Maker(
+            slug,
+            who["name"],
+            who["kind"],
+            who.get("legal_name"),
+            who.get("country"),
+            tuple(who.get("usb_vendors", ())),
+        )
+    return Profile(
+        slug=slug,
+        maker=maker,
+        labels=tuple(_rule(rule, brand=slug) for rule in how.get("labels", ())),
+        models=tuple(_rule(rule) for rule in how.get("models", ())),
+        firmware=tuple(_rule(rule) for rule in how.get("firmware", ())),
+        commands=tuple(_command(command) for command in how.get("commands", ())),
+        never=tuple(entry["pattern"] for entry in how.get("never", ())),
+        unsolicited=tuple(how.get("unsolicited", ())),
+        redact=tuple(how.get("redact", ())),
+    )
+
+
+def _rule(data: dict[str, Any], brand: str | None = None) -> Rule:
+    claims = dict(data.get("claims", {}))
+    if brand is not None:
+        claims.setdefault("brand", brand)
+    strength = data["strength"]
+    return Rule(
+        data["pattern"],
+        None if strength == "none" else Strength(strength),
+        Strength(data.get("values", "strong")),
+        tuple((Claim(claim), template) for claim, template in claims.items()),
+    )
+
+
+def _command(data: dict[str, Any]) -> Command:
+    return Command(
+        data["send"],
+        frozenset(Claim(claim) for claim in data["settles"]),
+        data.get("reads"),
+        data.get("tell", False),
+        data.get("seconds"),
+        data.get("same_as"),
+        tuple(_rule(rule) for rule in data.get("answers", ())),
+    )

@@ -1,0 +1,16 @@
+"""Reaching a port: opening and claiming it, and one conversation with it."""
+
+from atprobe.link.errors import NotReadingError, PortError
+from atprobe.link.session import DEFAULT_TIMEOUT, Session, Stopped
+from atprobe.link.transport import DEFAULT_BAUD, Transport, open_port
+
+__all__ = [
+    "DEFAULT_BAUD",
+    "DEFAULT_TIMEOUT",
+    "NotReadingError",
+    "PortError",
+    "Session",
+    "Stopped",
+    "Transport",
+    "open_port",
+]
