@@ -1,0 +1,202 @@
+"""Evidence to identity: behaviour before label, unknown before wrong, conflicts said aloud."""
+
+from pathlib import Path
+
+import pytest
+
+from atprobe.fingerprint import Interview
+from atprobe.fingerprint._evidence import is_imei
+from atprobe.knowledge import Knowledge, load
+from atprobe.model import Claim, Identity, Reply, Strength, UsbInfo
+
+
+MAKER = r"""
+labels:
+  - {pattern: 'name', strength: strong, examples: [{text: name, claims: {}}]}
+models:
+  - pattern: 'NA\d\d'
+    strength: strong
+    claims: {model: '{0}'}
+    examples: [{text: NA25, claims: {model: NA25}}]
+firmware:
+  - pattern: 'NAME-\d'
+    strength: decisive
+    claims: {firmware: '{0}'}
+    examples: [{text: NAME-1, claims: {firmware: NAME-1}}]
+  - pattern: 'SHARED-\d'
+    strength: strong
+    claims: {firmware: '{0}'}
+    examples: [{text: SHARED-1, claims: {firmware: SHARED-1}}]
+commands:
+  - send: AT+NAME
+    settles: [build]
+    tell: true
+    source: x
+    confidence: documented
+    answers:
+      - pattern: 'tell name (?P<b>.+)'
+        strength: decisive
+        claims: {build: '{b}'}
+        examples: [{text: tell name 9, claims: {build: '9'}}]
+"""
+SHOP = "labels: [{pattern: Shop, strength: strong, examples: [{text: Shop, claims: {}}]}]"
+GENERIC = """
+commands:
+  - {send: ATI, reads: identity, settles: [brand, model, firmware, imei], source: V.250, confidence: documented}
+  - {send: AT+CGMI, reads: manufacturer, settles: [brand], source: "27.007", confidence: documented}
+  - {send: AT+CGMM, reads: model, settles: [model], source: "27.007", confidence: documented}
+  - {send: AT+CGMR, reads: revision, settles: [firmware], source: "27.007", confidence: documented}
+  - {send: AT+CGSN, reads: imei, settles: [imei], source: "27.007", confidence: documented}
+"""
+
+
+def _maker(name: str) -> str:
+    return MAKER.replace("name", name).replace("NAME", name.upper()).replace("NA", name[:2].upper())
+
+
+@pytest.fixture(scope="module")
+def knowledge(tmp_path_factory: pytest.TempPathFactory) -> Knowledge:
+    """Two makers, acme and bolt, that share one behaviour, a brand that sells acme's, and the standard commands."""
+    root: Path = tmp_path_factory.mktemp("profiles")
+    for slug, who, how in (
+        ("acme", 'name: Acme\nkind: maker\nusb_vendors: ["12ab"]\n', _maker("acme")),
+        ("bolt", 'name: Bolt\nkind: maker\nusb_vendors: ["34cd"]\n', _maker("bolt")),
+        ("shop", "name: Shop\nkind: brand\n", SHOP),
+        ("generic", "", GENERIC),
+    ):
+        (root / slug).mkdir()
+        if who:
+            (root / slug / "maker.yaml").write_text(who)
+        (root / slug / "identity.yaml").write_text(how)
+    return load(root)
+
+
+def interview(knowledge: Knowledge, answers: dict[str, list[str]], usb: UsbInfo | None = None) -> tuple[Identity, list[str]]:
+    asked: list[str] = []
+
+    def ask(command: str, _: float | None) -> Reply:
+        asked.append(command)
+        if command in answers:
+            return Reply(command, tuple(answers[command]), "OK")
+        return Reply(command, (), "ERROR")
+
+    return Interview(knowledge, usb).run(ask), asked
+
+
+def test_settled_by_one_answer_stops_after_the_makers_own_question(knowledge: Knowledge) -> None:
+    identity, asked = interview(
+        knowledge,
+        {"ATI": ["acme", "AC25", "Revision: ACME-1", "IMEI: 490154203237518"], "AT+ACME": ["tell acme 9"]},
+    )
+    assert (identity.maker, identity.brand, identity.model) == ("acme", "acme", "AC25")
+    assert (identity.firmware, identity.build, identity.imei) == ("ACME-1", "9", "490154203237518")
+    assert identity.confidence > 0.95
+    assert identity.conflicts == ()
+    assert asked == ["ATI", "AT+ACME"]
+
+
+def test_only_what_is_open_is_asked(knowledge: Knowledge) -> None:
+    _, asked = interview(knowledge, {"ATI": ["acme", "AC25", "Revision: ACME-1"], "AT+ACME": ["tell acme 9"]})
+    assert asked == ["ATI", "AT+ACME", "AT+CGSN"]
+
+
+def test_behaviour_beats_label_and_the_conflict_is_said(knowledge: Knowledge) -> None:
+    identity, _ = interview(knowledge, {"AT+CGMI": ["bolt"], "AT+CGMR": ["ACME-1"]})
+    assert (identity.maker, identity.brand) == ("acme", "bolt")
+    assert any("'bolt' speaks for Bolt" in conflict for conflict in identity.conflicts)
+    assert identity.confidence < 0.9
+
+
+def test_a_brand_is_not_a_maker(knowledge: Knowledge) -> None:
+    identity, _ = interview(knowledge, {"AT+CGMI": ["Shop"], "AT+CGMR": ["ACME-1"]})
+    assert (identity.maker, identity.brand) == ("acme", "shop")
+    assert identity.conflicts == ()
+
+
+def test_an_unknown_label_is_reported(knowledge: Knowledge) -> None:
+    identity, _ = interview(knowledge, {"AT+CGMI": ["Baiwang"], "AT+CGMR": ["ACME-1"]})
+    assert (identity.maker, identity.brand) == ("acme", None)
+    assert any("'Baiwang'" in conflict for conflict in identity.conflicts)
+
+
+def test_a_shared_behaviour_is_decided_by_the_label(knowledge: Knowledge) -> None:
+    identity, _ = interview(knowledge, {"AT+CGMI": ["bolt"], "AT+CGMR": ["SHARED-1"]})
+    assert identity.maker == "bolt"
+
+
+def test_a_shared_behaviour_alone_is_unknown(knowledge: Knowledge) -> None:
+    identity, asked = interview(knowledge, {"AT+CGMR": ["SHARED-1"]})
+    assert identity.maker is None
+    assert identity.confidence == 0
+    assert identity.firmware == "SHARED-1"
+    assert {"AT+ACME", "AT+BOLT"} <= set(asked)
+
+
+def test_a_silent_label_is_found_out_by_a_tell(knowledge: Knowledge) -> None:
+    identity, _ = interview(knowledge, {"AT+BOLT": ["tell bolt 7"]})
+    assert (identity.maker, identity.build) == ("bolt", "7")
+
+
+def test_a_label_without_behaviour_is_put_to_the_test(knowledge: Knowledge) -> None:
+    honest, _ = interview(knowledge, {"AT+CGMI": ["acme"], "AT+ACME": ["tell acme 9"]})
+    liar, _ = interview(knowledge, {"AT+CGMI": ["acme"], "AT+BOLT": ["tell bolt 9"]})
+    alone, _ = interview(knowledge, {"AT+CGMI": ["acme"]})
+    assert (honest.maker, liar.maker, alone.maker) == ("acme", "bolt", "acme")
+    assert liar.conflicts
+    assert honest.confidence > alone.confidence
+
+
+def test_usb_numbers_order_the_questions_and_decide_nothing(knowledge: Knowledge) -> None:
+    usb = UsbInfo("34cd", "0001", "bolt", "thing")
+    identity, asked = interview(knowledge, {}, usb)
+    assert identity.maker is None
+    assert asked.index("AT+BOLT") < asked.index("AT+ACME")
+    assert {e.strength for e in identity.evidence} == {Strength.HINT}
+    other, _ = interview(knowledge, {"AT+CGMR": ["ACME-1"]}, usb)
+    assert other.maker == "acme"
+
+
+def test_a_number_is_no_model(knowledge: Knowledge) -> None:
+    identity, _ = interview(knowledge, {"AT+CGMI": ["QUALCOMM INCORPORATED"], "AT+CGMM": ["4105"], "AT+CGMR": ["X-1  1  [Jul 11 2018 00:00:00]"]})
+    assert (identity.maker, identity.model, identity.firmware) == (None, None, "X-1")
+
+
+def test_every_claim_rests_on_text(knowledge: Knowledge) -> None:
+    identity, _ = interview(knowledge, {"ATI": ["acme", "AC25", "Revision: ACME-1"]})
+    model = next(e for e in identity.evidence if e.claim is Claim.MODEL and e.strength is Strength.STRONG)
+    assert (model.value, model.text, model.source) == ("AC25", "AC25", "ATI")
+
+
+@pytest.mark.parametrize(
+    ("text", "valid"),
+    [
+        ("490154203237518", True),
+        ("490154203237519", False),
+        ("000000000000000", False),
+        ("49015420323751", False),
+        ("4901542032375181", False),
+        ("49015420323751X", False),
+        ("٤٩٠١٥٤٢٠٣٢٣٧٥١٨", False),
+    ],
+)
+def test_imei(text: str, valid: bool) -> None:
+    assert is_imei(text) is valid
+
+
+def test_an_invalid_imei_is_not_reported_as_one(knowledge: Knowledge) -> None:
+    identity, _ = interview(knowledge, {"AT+CGSN": ["490154203237519"]})
+    assert identity.imei is None
+    assert any("490154203237519" in conflict for conflict in identity.conflicts)
+
+
+def test_a_module_that_answers_nonsense_to_everything_is_left_alone(knowledge: Knowledge) -> None:
+    count = 0
+
+    def ask(command: str, _: float | None) -> Reply:
+        nonlocal count
+        count += 1
+        return Reply(command, ("nonsense",) * 50, "OK")
+
+    identity = Interview(knowledge).run(ask)
+    assert identity.maker is None
+    assert count < 12

@@ -1,0 +1,159 @@
+"""Loading profiles: what is right is kept, what is wrong is named with file, line and remedy."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from atprobe.knowledge import ProfileError, lint, load, state_dir
+from atprobe.model import Claim, Strength
+from tests.knowledge.conftest import IDENTITY, MAKER, Write
+
+
+def test_a_sound_profile(write: Write) -> None:
+    root = write()
+    assert lint(root) == ()
+    knowledge = load(root)
+    maker = knowledge.makers["acme"]
+    assert (maker.name, maker.kind, maker.country, maker.usb_vendors) == ("Acme", "maker", "NO", ("12ab",))
+    assert knowledge.reading == {"AT+ACVER"}
+    assert knowledge.unsolicited == (r"\+ACURC:.*",)
+    assert knowledge.redact == (r"(?<=PIN: )\d+",)
+    (rule,) = knowledge.profiles["acme"].firmware
+    assert rule.strength is Strength.DECISIVE
+    assert rule.match("ac25-1.0") == {Claim.MODEL: "ac25", Claim.FIRMWARE: "ac25-1.0"}
+    assert rule.match("xAC25-1.0") is None
+    (label,) = knowledge.profiles["acme"].labels
+    assert label.match("Acme Inc.") == {Claim.BRAND: "acme"}
+
+
+@pytest.mark.parametrize(
+    ("find", "put", "line", "message", "remedy"),
+    [
+        ("kind: maker", "kind: maker\nkind: brand", 3, "'kind' stands here a second time (first on line 2)", "keep one"),
+        ("kind: maker", "kind: firm", 2, "'firm' is not known here", "maker, brand"),
+        ("kind: maker", "kind: maker\nkynd: maker", 3, "no key 'kynd'", "kind"),
+        ("name: Acme\n", "", 1, "lacks 'name'", "add a line"),
+        ("country: NO", "country: Norway", 3, "no country code", "two capital letters"),
+        ('"12AB"', '"12ABC"', 4, "no USB vendor id", "four hex digits"),
+        ("name: Acme", "name: [Acme", 2, "not valid YAML", "quotes"),
+    ],
+)
+def test_faults_of_maker(write: Write, find: str, put: str, line: int, message: str, remedy: str) -> None:
+    assert find in MAKER
+    problem = lint(write(maker=MAKER.replace(find, put)))[0]
+    assert problem.path.endswith("acme/maker.yaml")
+    assert (problem.line, message in problem.message, remedy in problem.remedy) == (line, True, True), str(problem)
+
+
+@pytest.mark.parametrize(
+    ("find", "put", "line", "message"),
+    [
+        ("'Acme( Inc\\.)?'", "'Acme( Inc'", 2, "does not compile"),
+        ("strength: strong", "strength: sure", 3, "'sure' is not known here"),
+        ("text: AC25-1.0,", "text: AC25,", 7, "does not match"),
+        ("model: AC25, firmware", "model: AC26, firmware", 7, "gives"),
+        ("not: [AC2-1.0]", "not: [AC26-1.1]", 7, "matches and should not"),
+        ("'{model}'", "'{modell}'", 7, "uses the group 'modell'"),
+        ("settles: [firmware, model]", "settles: [firmwear]", 16, "'firmwear' is not known here"),
+        ("send: AT+ACVER", "send: AT+ACBOOM", 14, "must never be sent: bare"),
+        ("send: AT+ACVER", "send: AT+ACVER;+CFUN?", 14, "not one AT command"),
+        ("send: AT+ACVER", "send: hello", 14, "not one AT command"),
+        ("tell: true", "tell: yes", 17, "neither true nor false"),
+        ("commands:", "commands: 5\nother:", 13, "must be a list"),
+    ],
+)
+def test_faults_of_identity(write: Write, find: str, put: str, line: int, message: str) -> None:
+    assert find in IDENTITY
+    problems = lint(write(identity=IDENTITY.replace(find, put, 1)))
+    assert problems
+    assert problems[0].path.endswith("acme/identity.yaml")
+    assert (problems[0].line, message in problems[0].message) == (line, True), str(problems[0])
+    assert problems[0].remedy
+
+
+def test_a_setting_needs_a_source_that_shows_it_reads(write: Write) -> None:
+    text = IDENTITY.replace("send: AT+ACVER", "send: AT+ACVER=1")
+    assert lint(write(identity=text)) == ()
+    assert "form of a setting" in lint(write(identity=text.replace("confidence: documented", "confidence: inferred")))[0].message
+
+
+def test_every_fault_is_named_at_once(write: Write) -> None:
+    with pytest.raises(ProfileError) as caught:
+        load(write(maker="kind: x\n", identity=IDENTITY.replace("strength: strong", "strength: x")))
+    assert len(caught.value.problems) == 3
+    assert str(caught.value).count("\n") == 2
+
+
+def test_one_makers_never_guards_all(write: Write) -> None:
+    write()
+    root = write(slug="other", identity=IDENTITY.replace("send: AT+ACVER", "send: AT+ACBOOM").replace("never:", "redact: []\nnever:", 1).replace("redact: ['", "x: ['"))
+    assert any("acme" in p.message or "other" in p.path for p in lint(root))
+
+
+@pytest.mark.parametrize("text", [b"", b"\xff\xfe", b"a: &a [*a]", b"- " * 200 + b"x", b"x" * 5_000_000])
+def test_hostile_files_give_one_clear_fault(write: Write, text: bytes) -> None:
+    root = write()
+    (root / "acme/identity.yaml").write_bytes(text)
+    problems = lint(root)
+    assert problems
+    assert all(p.line >= 1 and p.remedy for p in problems)
+
+
+def test_no_profiles(tmp_path: Path) -> None:
+    with pytest.raises(ProfileError, match="holds no profiles"):
+        load(tmp_path)
+    with pytest.raises(ProfileError, match="holds no profiles"):
+        load(tmp_path / "nowhere")
+
+
+def test_what_was_checked_is_kept_until_the_content_changes(write: Write) -> None:
+    root = write()
+    first = load(root)
+    (kept,) = state_dir().glob("profiles-*.json")
+    data = json.loads(kept.read_text())
+    data["acme"]["maker"]["name"] = "Kept"
+    kept.write_text(json.dumps(data))
+    os.chmod(kept, 0o600)
+    assert load(root).makers["acme"].name == "Kept"
+    write(identity=IDENTITY + "\n")
+    again = load(root)
+    assert again.makers["acme"].name == "Acme"
+    assert again.version != first.version
+    assert len(list(state_dir().glob("profiles-*.json"))) == 1
+
+
+@pytest.mark.parametrize("spoil", ["garbage", "writable", "list"])
+def test_a_kept_file_that_cannot_be_trusted_is_not_used(write: Write, spoil: str) -> None:
+    root = write()
+    load(root)
+    (kept,) = state_dir().glob("profiles-*.json")
+    text = kept.read_text().replace("Acme", "Evil")
+    kept.write_text({"garbage": "{", "writable": text, "list": "[]"}[spoil])
+    os.chmod(kept, 0o666 if spoil == "writable" else 0o600)
+    assert load(root).makers["acme"].name == "Acme"
+
+
+def test_a_state_folder_that_cannot_be_written_is_no_fault(
+    write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("ATPROBE_STATE_DIR", str(tmp_path / "file" / "below"))
+    assert load(write()).makers["acme"].name == "Acme"
+
+
+def test_unchanged_profiles_need_no_yaml(write: Write) -> None:
+    root = write()
+    load(root)
+    code = (
+        "import sys, pathlib; from atprobe.knowledge import load; load(pathlib.Path(sys.argv[1]));"
+        "assert 'yaml' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code, str(root)], check=True)
+
+
+def test_the_projects_own_profiles_are_sound() -> None:
+    assert lint() == ()

@@ -1,0 +1,76 @@
+"""Transcripts: in and out without loss, and clear faults."""
+
+from pathlib import Path
+
+import pytest
+
+from atprobe.knowledge import ProfileError, dump_transcript, load_transcript
+from atprobe.model import Exchange, Transcript, Truth, UsbInfo
+
+GOOD = """\
+id: acme-1
+source: {url: "https://x.example", kind: log, fidelity: bytes}
+truth: {maker: acme, brand: null, model: AC25, variant: null, firmware: 01.200, imei: null}
+usb: {vid: "2c7c", pid: 0125, product: "EC25 ™"}
+exchanges:
+- send: ATI
+  recv: [ATI, "", "Acme: yes", OK]
+- {send: null, recv: [RDY]}
+"""
+
+
+def test_reads_text_as_it_stands(tmp_path: Path) -> None:
+    path = tmp_path / "t.yaml"
+    path.write_text(GOOD, encoding="utf-8")
+    transcript = load_transcript(path)
+    assert transcript.truth == Truth(maker="acme", model="AC25", firmware="01.200")
+    assert transcript.usb == UsbInfo(vid="2c7c", pid="0125", product="EC25 ™")
+    assert transcript.exchanges == (
+        Exchange("ATI", ("ATI", "", "Acme: yes", "OK")),
+        Exchange(None, ("RDY",)),
+    )
+
+
+@pytest.mark.parametrize(
+    ("find", "put", "message"),
+    [
+        ("truth: {maker", "truths: {maker", "lacks 'truth'"),
+        ("recv: [RDY]", "recv: RDY", "list of lines"),
+        ("send: null, ", "", "lacks 'send'"),
+        ("id: acme-1\n", "", "lacks 'id'"),
+        ("- send: ATI", "- ATI\n- send: ATI", "mapping is expected"),
+        ("send: ATI", "send: [ATI]", "text is expected"),
+    ],
+)
+def test_faults(tmp_path: Path, find: str, put: str, message: str) -> None:
+    path = tmp_path / "t.yaml"
+    path.write_text(GOOD.replace(find, put), encoding="utf-8")
+    with pytest.raises(ProfileError, match=message) as caught:
+        load_transcript(path)
+    assert str(path) in str(caught.value)
+    assert caught.value.problems[0].remedy
+
+
+def test_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(ProfileError, match="cannot be read"):
+        load_transcript(tmp_path / "none.yaml")
+
+
+def test_what_is_written_reads_the_same(tmp_path: Path) -> None:
+    hostile = Transcript(
+        id="x",
+        fidelity="bytes",
+        truth=Truth(maker="acme", firmware="01.200"),
+        exchanges=(Exchange("ATI", ("a: b", "NO", "", "\x1b[31m", "0x10", "- x", "™"), "a\r\r\n\x1b\0b\r\n"),),
+        source="here",
+        usb=UsbInfo(vid="0125", pid="0e10"),
+    )
+    path = tmp_path / "t.yaml"
+    path.write_text(dump_transcript(hostile), encoding="utf-8")
+    again = load_transcript(path)
+    assert (again.id, again.truth, again.exchanges, again.usb) == (
+        hostile.id,
+        hostile.truth,
+        hostile.exchanges,
+        hostile.usb,
+    )
