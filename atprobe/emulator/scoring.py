@@ -126,7 +126,7 @@ def replay(knowledge: Knowledge, transcript: Transcript, original: Transcript | 
     right = {
         "maker": identity.maker == truth.maker,
         "model": _same_model(identity, original),
-        "firmware": _plain(truth.firmware) in (_plain(identity.firmware), _plain(identity.build)),
+        "firmware": _same_firmware(identity, truth.firmware),
     }
     return Result(original, identity, tuple(line for _, line in port.player.log), problem, held, right)
 
@@ -165,26 +165,31 @@ class MemoryPort:
 
 
 def mask(knowledge: Knowledge, transcript: Transcript) -> Transcript:
-    """The transcript with every maker's name replaced by MASK, in answers only."""
+    """The transcript with every maker's name replaced by MASK, in answers only.
+
+    Names are replaced wherever they stand, and what a maker's label rules match where a manufacturer is named.
+    """
     names = {name for maker in knowledge.makers.values() for name in (maker.slug, maker.name) if len(name) > 3}
-    pattern = re.compile("|".join(re.escape(name) for name in sorted(names, key=len, reverse=True)), re.I)
+    anywhere = re.compile("|".join(re.escape(name) for name in sorted(names, key=len, reverse=True)), re.I)
+    named = re.compile(r"(.*(?:manufacturer|GMI)\s*:\s*\"?)(.*?)(\"?)", re.I)
     labels = [rule for profile in knowledge.profiles.values() for rule in profile.labels]
 
-    def line(text: str) -> str:
-        head, colon, value = text.rpartition(":")
-        if value.strip() and any(rule.match(value.strip().strip('"')) is not None for rule in labels):
-            return f"{head}{colon} {MASK}" if colon else MASK
-        return pattern.sub(MASK, text)
+    def line(text: str, manufacturer: bool) -> str:
+        found = named.fullmatch(text)
+        head, value, tail = found.groups() if found else ("", text, "")
+        if (found or manufacturer) and any(rule.match(value.strip()) is not None for rule in labels):
+            return f"{head}{MASK}{tail}"
+        return anywhere.sub(MASK, text)
 
     def exchange(given: Exchange) -> Exchange:
         echo = normalise(given.send or "")
-        kept = tuple(text if normalise(text) == echo else line(text) for text in given.recv)
-        raw = given.raw
-        if raw is not None:
-            raw = "".join(
-                p if normalise(p) == echo else line(p) if p.strip() else p for p in re.split(r"([\r\n]+)", raw)
-            )
-        return Exchange(given.send, kept, raw)
+        manufacturer = "GMI" in echo
+
+        def one(text: str) -> str:
+            return text if not text.strip() or normalise(text) == echo else line(text, manufacturer)
+
+        raw = None if given.raw is None else "".join(one(part) for part in re.split(r"([\r\n]+)", given.raw))
+        return Exchange(given.send, tuple(one(text) for text in given.recv), raw)
 
     return replace(transcript, exchanges=tuple(exchange(e) for e in transcript.exchanges))
 
@@ -199,10 +204,12 @@ def _left_out(knowledge: Knowledge, transcript: Transcript) -> str | None:
         names.append(knowledge.makers[truth.maker].name)
     if any(_holds(knowledge, transcript, name) for name in names):
         return None
-    for exchange in transcript.exchanges:
-        if normalise(exchange.send or "") in knowledge.reading and _answer(exchange):
-            return None
-    return "no answer in it names a maker, model or firmware, and none is to an identity command"
+    of_maker = {
+        normalise(c.send) for p in knowledge.profiles.values() if p.is_maker for c in p.commands if c.reads != "imei"
+    }
+    if any(normalise(e.send or "") in of_maker and _answer(e) for e in transcript.exchanges):
+        return None
+    return "no answer in it names a maker, model or firmware, and none is to a maker's identity command"
 
 
 def _holds(knowledge: Knowledge, transcript: Transcript, value: str | None) -> bool:
@@ -234,6 +241,12 @@ def _same_model(identity: Identity, transcript: Transcript) -> bool:
     given = {_plain(identity.model), _plain(identity.variant)} - {""}
     model = _plain(transcript.truth.model)
     return bool(truths & given) or any(bool(model) and name.startswith(model) for name in given)
+
+
+def _same_firmware(identity: Identity, truth: str | None) -> bool:
+    """The firmware or build of the truth, or its full name (`SWI9X30C_02.24.05.06` where it is `02.24.05.06`)."""
+    given = [text for text in (identity.firmware, identity.build) if text]
+    return any(_plain(truth) in (_plain(text), *map(_plain, text.split("_"))) for text in given)
 
 
 def _plain(text: str | None) -> str:

@@ -50,9 +50,12 @@ def _maker(evidence: tuple[Evidence, ...]) -> str | None:
         rank = max((e.strength.rank for e in about if e.behaviour is behaviour), default=0)
         if rank < Strength.STRONG.rank:
             continue
-        makers = {e.value for e in about if e.behaviour is behaviour and e.strength.rank == rank}
+        # A decisive behaviour is one maker's alone. Lesser ones may be shared (Rolling Wireless and Fibocom number
+        # their firmware alike), and then whoever shows any of them stands for election.
+        least = rank if rank == Strength.DECISIVE.rank or not behaviour else Strength.WEAK.rank
+        makers = {e.value for e in about if e.behaviour is behaviour and e.strength.rank >= least}
         if len(makers) > 1:
-            # They share this behaviour (or this name): all else that was seen has to tell them apart.
+            # All else that was seen has to tell them apart.
             scores = {maker: _score(e for e in about if e.value == maker) for maker in makers}
             top = max(scores.values())
             makers = {maker for maker, score in scores.items() if score == top}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
+from atprobe.at import normalise
 from atprobe.fingerprint._extract import Kind, Observation
 from atprobe.knowledge import Command, Knowledge, Profile, Rule
 from atprobe.model import Claim, Evidence, Strength, UsbInfo
@@ -13,21 +14,21 @@ _SUFFIX = re.compile(r"\s*(?:\s\d+\s+\[[^\]]*\]|\[[^\]]*\]|\(Date:.*\))\s*$", re
 
 
 def evidence_of(
-    knowledge: Knowledge, owner: str, command: Command, observations: Iterable[Observation]
+    knowledge: Knowledge, command: Command, observations: Iterable[Observation]
 ) -> tuple[Evidence, ...]:
-    """Every claim that one answered command supports. `owner` is the slug of the profile the command is of."""
+    """Every claim that one answered command supports, by the rules of whichever profile."""
     seen = tuple(observations)
     found: list[Evidence] = []
     for profile in knowledge.profiles.values():
+        answers = _answers(profile, command)
         for observation in seen:
+            behaviour = observation.kind in (Kind.REVISION, Kind.LINE)
             for rule in _rules_for(profile, observation.kind):
-                behaviour = observation.kind in (Kind.REVISION, Kind.LINE)
                 found += _apply(profile, rule, observation, behaviour)
-    for observation in seen:
-        if observation.kind is Kind.LINE:
-            for rule in command.answers:
-                found += _apply(knowledge.profiles[owner], rule, observation, behaviour=True)
-    found += _generic(knowledge, seen)
+            if observation.kind is Kind.LINE:
+                for rule in answers:
+                    found += _apply(profile, rule, observation, behaviour=True)
+    found += _generic(seen)
     return tuple(dict.fromkeys(found))
 
 
@@ -46,6 +47,12 @@ def evidence_of_usb(knowledge: Knowledge, usb: UsbInfo | None) -> tuple[Evidence
             if profile.is_maker and any(rule.match(usb.manufacturer.strip()) is not None for rule in profile.labels):
                 found.append(Evidence(Claim.MAKER, slug, Strength.HINT, "usb", usb.manufacturer, slug))
     return tuple(found)
+
+
+def _answers(profile: Profile, command: Command) -> tuple[Rule, ...]:
+    """A profile's rules for the answer to this command, which another profile may have asked."""
+    sent = normalise(command.send)
+    return tuple(rule for own in profile.commands if normalise(own.send) == sent for rule in own.answers)
 
 
 def _rules_for(profile: Profile, kind: Kind) -> tuple[Rule, ...]:
@@ -71,12 +78,14 @@ def _apply(profile: Profile, rule: Rule, observation: Observation, behaviour: bo
             Evidence(Claim.MAKER, owner, rule.strength, observation.source, observation.text, owner, behaviour)
         )
     for claim, value in claims.items():
+        if (claim is Claim.IMEI and not is_imei(value)) or (claim is Claim.BRAND and profile.maker is None):
+            continue
         strength = rule.strength or rule.values if claim is Claim.BRAND else rule.values
         found.append(Evidence(claim, value, strength, observation.source, observation.text, owner, behaviour))
     return found
 
 
-def _generic(knowledge: Knowledge, seen: tuple[Observation, ...]) -> list[Evidence]:
+def _generic(seen: tuple[Observation, ...]) -> list[Evidence]:
     """What the standards alone make of it: weak, so that any maker's rule says it better."""
     found: list[Evidence] = []
 

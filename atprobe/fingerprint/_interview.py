@@ -29,15 +29,12 @@ class Interview:
     def run(self, ask: Ask) -> Identity:
         """Ask until the identity is settled or nothing is left to ask. What `ask` raises passes through."""
         while True:
-            choice = next_command(
-                self._knowledge, self.identity, self._evidence, self._observations, self._asked
-            )
-            if choice is None:
+            command = next_command(self._knowledge, self.identity, self._evidence, self._observations, self._asked)
+            if command is None:
                 return self.identity
-            slug, command = choice
             reply = ask(command.send, command.seconds)
             self._asked[normalise(command.send)] = reply
             observations = observe(command, reply)
             self._observations += observations
-            self._evidence += evidence_of(self._knowledge, slug, command, observations)
+            self._evidence += evidence_of(self._knowledge, command, observations)
             self.identity = decide(self._knowledge, self._evidence, self._observations)

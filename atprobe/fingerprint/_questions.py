@@ -23,8 +23,8 @@ def next_command(
     evidence: tuple[Evidence, ...],
     observations: tuple[Observation, ...],
     asked: Mapping[str, Reply],
-) -> tuple[str, Command] | None:
-    """The profile's slug and the command to send next; None when nothing more would help.
+) -> Command | None:
+    """The command to send next; None when nothing more would help.
 
     The order: one standard question to start with; then the decided maker's own commands and the standard ones,
     each only while a claim it settles is open; then, while no behaviour speaks for a maker, the commands that
@@ -38,7 +38,7 @@ def next_command(
             continue
         own = slug in (GENERIC, identity.maker)
         if (own and command.settles & open_claims) or (command.tell and _undecided(identity, evidence)):
-            return slug, command
+            return command
     return None
 
 
@@ -76,7 +76,9 @@ def _open(
         found = best(evidence, claim, identity.maker)
         if found is not None and found.strength.rank >= Strength.STRONG.rank:
             settled.add(claim)
-    if any(o.kind in (Kind.MANUFACTURER, Kind.BARE) for o in observations):
+    named = any(o.kind is Kind.MANUFACTURER for o in observations)
+    if named or sum(o.kind is Kind.BARE for o in observations) > 1:
+        # It has said what it calls its maker, known name or not; one bare line can be anything (Telit: `332`).
         settled.add(Claim.BRAND)
     return frozenset(wanted - settled)
 

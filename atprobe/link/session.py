@@ -86,8 +86,10 @@ class Session:
                 self._conversation.forgive()
                 return
             if reply.final is not None:
-                # The line buffer held something, and our AT was its end; a second result may follow.
+                # The line buffer held something, and our AT was its end; or this was an older command's result.
                 self._settle()
+                if any(stray.final == "OK" for stray in self._strays):
+                    return
         raise self._diagnosis()
 
     def ask(self, command: str, timeout: float | None = None) -> Reply:
