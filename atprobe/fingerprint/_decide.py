@@ -113,7 +113,8 @@ def _conflicts(
         if not known:
             yield f"it calls its maker {label!r}, which is no known name of {name}"
     model = chosen[Claim.MODEL]
-    implied = [e for e in evidence if e.claim in (Claim.MODEL, Claim.VARIANT) and e.maker == maker and e.behaviour]
+    revisions = {e.text for e in evidence if e.claim is Claim.FIRMWARE}
+    implied = [e for e in evidence if e.claim is Claim.MODEL and e.maker == maker and e.text in revisions]
     if maker and model and not model.behaviour and implied and not any(_akin(model.value, e.value) for e in implied):
         yield f"it calls itself {model.value!r}, its firmware {implied[0].text!r} is that of {implied[0].value}"
     for text in dict.fromkeys(o.text for o in seen if o.kind is Kind.IMEI and not is_imei(o.text)):

@@ -58,7 +58,9 @@ def observe(command: Command, reply: Reply) -> tuple[Observation, ...]:
         if text.strip():
             found.append(Observation(kind, text.strip(), command.send))
 
-    lines = [line for line in reply.text if reply.ok]
+    # A line that begins as the question did is an echo that the line spoiled, and says nothing of the module.
+    question = command.send.upper().rstrip("?=")
+    lines = [line for line in reply.text if reply.ok and not (len(question) > 3 and line.upper().startswith(question))]
     for line in lines:
         add(Kind.LINE, line)
     if command.reads == "identity":

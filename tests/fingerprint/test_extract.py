@@ -78,3 +78,8 @@ def test_imei_only_where_fifteen_digits_stand_alone() -> None:
 
 def test_an_error_says_nothing() -> None:
     assert seen("model", "EC25", final="ERROR") == []
+
+
+def test_a_spoiled_echo_says_nothing() -> None:
+    command = Command("AT!IMPREF?", frozenset())
+    assert observe(command, Reply("AT!IMPREF?", ("AT!IMPREF\x1f", "!IMPREF:"), "OK"))[0].text == "!IMPREF:"

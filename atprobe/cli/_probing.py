@@ -1,0 +1,108 @@
+"""One probe run from targets to exit code, for the commands that probe."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from atprobe import __version__, fingerprint, knowledge
+from atprobe.cli._exit import Exit, Fatal, exit_code, say
+from atprobe.cli._interrupt import patience, stop
+from atprobe.cli._options import Line, Output
+from atprobe.cli._output import view, write
+from atprobe.discover import Choice
+from atprobe.fingerprint import Target
+from atprobe.knowledge import Knowledge, ProfileError
+from atprobe.model import Module, Problem, ProblemKind, Report
+from atprobe.report import Format, render
+from atprobe.report.table import sentence
+
+
+def load() -> Knowledge:
+    """The installed profiles. Raises Fatal with every fault where they cannot be used."""
+    try:
+        return knowledge.load()
+    except ProfileError as error:
+        faults = [str(problem) for problem in error.problems]
+        raise Fatal(*faults, "the profiles cannot be used; install atprobe again, or mend them") from error
+
+
+def now() -> str:
+    """The time for a report."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def report(modules: Sequence[Module], problems: Sequence[Problem], started: str, profiles_version: str) -> Report:
+    """A report of this machine, finished now."""
+    host = {
+        "name": platform.node(),
+        "system": platform.system(),
+        "release": platform.release(),
+        "machine": platform.machine(),
+    }
+    return Report(tuple(modules), tuple(problems), started, now(), __version__, profiles_version, host)
+
+
+def run(choices: Sequence[Choice], profiles: Knowledge, line: Line, output: Output) -> Report:
+    """Probe and print. Interrupted, it prints what is known by then."""
+    started = now()
+    progress = _Progress(wanted=not output.quiet and sys.stderr is not None and sys.stderr.isatty())
+    with patience():
+        outcome = fingerprint.probe(
+            [Target(*choice) for choice in choices],
+            profiles,
+            timeout=line.timeout,
+            baud=line.baud,
+            on_progress=progress,
+            stop=stop,
+        )
+        progress.clear()
+        result = report(outcome.modules, outcome.problems, started, profiles.version)
+        emit(result, output)
+    if stop.is_set():
+        cut_off = {problem.port for problem in outcome.problems if problem.kind is ProblemKind.INTERRUPTED}
+        unfinished = sum(not cut_off.isdisjoint(choice.paths) for choice in choices)
+        say(f"stopped; {unfinished} of {len(choices)} ports were not finished")
+    return result
+
+
+def verdict(result: Report) -> Exit:
+    """How the run went."""
+    return exit_code(
+        {
+            Exit.INTERRUPTED: stop.is_set(),
+            Exit.INCOMPLETE: bool(result.problems),
+            Exit.NOTHING: not result.modules,
+        }
+    )
+
+
+def emit(result: Report, output: Output, *, passive: bool = False) -> None:
+    """Print the report. Problems that it does not show to a person on stdout go to stderr too."""
+    try:
+        write(render(result, output.format, view(output, passive=passive)), output.file)
+    finally:
+        if not output.quiet and (output.file is not None or output.format is not Format.TABLE):
+            for problem in result.problems:
+                say(sentence(problem))
+
+
+class _Progress:
+    """A line on stderr that says how far the run is."""
+
+    def __init__(self, wanted: bool) -> None:
+        self._wanted = wanted
+        self._shown = 0
+
+    def __call__(self, done: int, total: int) -> None:
+        if self._wanted:
+            text = f"{done} of {total} ports done"
+            print(f"\r{text}", end="", file=sys.stderr, flush=True)
+            self._shown = len(text)
+
+    def clear(self) -> None:
+        """Take the line away, without control sequences that a simple terminal may not know."""
+        if self._shown:
+            print(f"\r{' ' * self._shown}\r", end="", file=sys.stderr, flush=True)

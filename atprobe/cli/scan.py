@@ -1,0 +1,36 @@
+"""`atprobe scan`: what is attached."""
+
+from __future__ import annotations
+
+import click
+
+from atprobe import discover
+from atprobe.cli import _probing
+from atprobe.cli._exit import Exit, say
+from atprobe.cli._options import Output, output_options
+from atprobe.model import Identity, Module, Timing
+
+EPILOG = """\b
+Examples:
+  atprobe scan
+  atprobe scan --format jsonl | jq -r '.device.ports[].path'
+"""
+
+
+@click.command("scan", epilog=EPILOG)
+@output_options
+def command(output: Output) -> int:
+    """List what is attached and the role of each port. Opens nothing.
+
+    The json and jsonl reports are those of `probe`, with nothing known of any identity and no port probed.
+    """
+    started = _probing.now()
+    profiles = _probing.load()
+    devices = discover.scan()
+    modules = [Module(device, Identity(), Timing(0.0, 0, 0.0)) for device in devices]
+    _probing.emit(_probing.report(modules, (), started, profiles.version), output, passive=True)
+    if devices:
+        return Exit.OK
+    if not output.quiet:
+        say("nothing is attached that could be a modem. Check the cable, and that its driver is loaded.")
+    return Exit.NOTHING

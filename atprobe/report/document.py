@@ -1,0 +1,92 @@
+"""A report as the plain values of the JSON contract (`schema.json`), shared by `json` and `jsonl`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import Any
+
+from atprobe.model import Device, Evidence, Identity, Module, Problem, Report
+from atprobe.report import SCHEMA_ID
+
+
+def document(report: Report) -> dict[str, Any]:
+    """The whole report as one JSON object."""
+    return {
+        "schema": SCHEMA_ID,
+        "tool": {"version": report.tool_version, "profiles": report.profiles_version},
+        "host": dict(report.host),
+        "started": report.started,
+        "finished": report.finished,
+        "modules": [module_object(module) for module in report.modules],
+        "problems": [problem_object(problem) for problem in report.problems],
+    }
+
+
+def module_object(module: Module) -> dict[str, Any]:
+    """One entry of `modules`. Surfaces and findings are empty until something fills them."""
+    return {
+        "device": _device(module.device),
+        "identity": _identity(module.identity),
+        "surfaces": [],
+        "findings": [],
+        "timing": {
+            "seconds": round(module.timing.seconds, 3),
+            "commands": module.timing.commands,
+            "module_seconds": round(module.timing.module_seconds, 3),
+        },
+    }
+
+
+def problem_object(problem: Problem) -> dict[str, Any]:
+    """One entry of `problems`."""
+    return {"port": problem.port, "kind": str(problem.kind), "message": problem.message, "hint": problem.hint}
+
+
+def dumps(value: Any, *, indent: int | None = None) -> str:
+    """`value` as JSON in printable ASCII, so that it cannot disturb a terminal or a log, whatever it quotes."""
+    text = json.dumps(value, ensure_ascii=True, allow_nan=False, indent=indent)
+    return text.replace("\x7f", "\\u007f")  # DEL is ASCII, so ensure_ascii leaves it
+
+
+def _device(device: Device) -> dict[str, Any]:
+    return {
+        "bus": device.bus,
+        "usb": None if device.usb is None else asdict(device.usb),
+        "ports": [
+            {
+                "path": port.path,
+                "role": str(port.role),
+                "interface": port.interface,
+                "driver": port.driver,
+                "probed": port.probed,
+            }
+            for port in device.ports
+        ],
+    }
+
+
+def _identity(identity: Identity) -> dict[str, Any]:
+    return {
+        "maker": identity.maker,
+        "brand": identity.brand,
+        "model": identity.model,
+        "variant": identity.variant,
+        "firmware": identity.firmware,
+        "build": identity.build,
+        "hardware": identity.hardware,
+        "imei": identity.imei,
+        "confidence": round(identity.confidence, 4),
+        "conflicts": list(identity.conflicts),
+        "evidence": [_evidence(item) for item in identity.evidence],
+    }
+
+
+def _evidence(item: Evidence) -> dict[str, Any]:
+    return {
+        "claim": str(item.claim),
+        "value": item.value,
+        "strength": str(item.strength),
+        "source": item.source,
+        "text": item.text,
+    }

@@ -1,0 +1,165 @@
+"""`atprobe profiles`: list, show, lint and test."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+
+from atprobe import knowledge
+from atprobe.cli._options import Output
+from atprobe.cli.profiles import write_scores
+from atprobe.emulator.scoring import Row
+from atprobe.report import Format
+from tests.cli.conftest import Cli
+from tests.report.samples import HOSTILE
+
+RULE = """\
+firmware:
+  - pattern: 'ZZ(?P<rest>\\d+)'
+    strength: decisive
+    claims: {firmware: '{0}'}
+    examples:
+      - text: ZZ12
+        claims: {firmware: ZZ12}
+    source: made up
+    confidence: observed
+commands:
+  - send: ATI
+    reads: identity
+    settles: [model, firmware]
+    tell: true
+    source: made up
+    confidence: observed
+"""
+TRANSCRIPT = """\
+id: zenith-1
+source: {{url: made-up, kind: log, fidelity: lines}}
+truth: {{maker: {maker}, model: null, firmware: ZZ12}}
+exchanges:
+  - send: ATI
+    recv: [ATI, Zenith, ZZ, "Revision: ZZ12", OK]
+"""
+
+
+def profile(root: Path, truth: str = "zenith", slug: str = "zenith") -> Path:
+    folder = root / slug
+    (folder / "transcripts").mkdir(parents=True)
+    source = "sources:\n  - {url: 'https://example.org', date: '2026-01-02', says: name}\n"
+    (folder / "maker.yaml").write_text(f"name: Zenith\nkind: maker\n{source}")
+    (folder / "identity.yaml").write_text(RULE)
+    (folder / "transcripts" / "zenith-1.yaml").write_text(TRANSCRIPT.format(maker=truth))
+    return root
+
+
+class TestListAndShow:
+    def test_list(self, cli: Cli) -> None:
+        result = cli("profiles", "list")
+        assert result.code == 0
+        slugs = [line.split()[0] for line in result.out.splitlines()[1:]]
+        assert slugs == list(knowledge.load().makers)
+
+    def test_list_as_json(self, cli: Cli) -> None:
+        rows = json.loads(cli("profiles", "list", "--format", "json").out)["profiles"]
+        quectel = next(row for row in rows if row["slug"] == "quectel")
+        assert quectel["name"] == "Quectel"
+        assert "2c7c" in quectel["usb_vendors"]
+
+    def test_show(self, cli: Cli) -> None:
+        result = cli("profiles", "show", "quectel")
+        assert result.code == 0
+        for words in ("Quectel Wireless Solutions", "AT+QGMR", "NEVER SENT", "quectel-bg770a-gl-golden-070"):
+            assert words in result.out
+
+    def test_show_as_json(self, cli: Cli) -> None:
+        (row,) = json.loads(cli("profiles", "show", "quectel", "--format", "json").out)["profiles"]
+        assert "AT+QGMR" in [command["send"] for command in row["asked"]]
+        assert row["transcripts"][0]["id"].startswith("quectel-")
+
+    def test_a_maker_that_is_not_known(self, cli: Cli) -> None:
+        result = cli("profiles", "show", "zenith")
+        assert (result.code, result.err) == (
+            2,
+            "atprobe: zenith: no such profile. 'atprobe profiles list' shows which there are.\n",
+        )
+
+    def test_another_root(self, cli: Cli, tmp_path: Path) -> None:
+        assert cli("profiles", "list", str(profile(tmp_path))).out.splitlines()[1].split()[:2] == ["zenith", "Zenith"]
+
+
+class TestLint:
+    def test_the_installed_profiles_are_right(self, cli: Cli) -> None:
+        assert cli("profiles", "lint") == (0, "no fault found\n", "")
+
+    def test_faults_are_findings_and_name_file_line_and_remedy(self, cli: Cli, tmp_path: Path) -> None:
+        file = profile(tmp_path) / "zenith" / "maker.yaml"
+        file.write_text("name: Zenith\nkind: shop\n")
+        result = cli("profiles", "lint", str(tmp_path))
+        assert result.code == 1
+        assert any(line.startswith(f"{file}:2: ") and "; " in line for line in result.out.splitlines())
+
+    def test_faults_as_json(self, cli: Cli, empty_folder: Path) -> None:
+        result = cli("profiles", "lint", str(empty_folder), "--format", "json")
+        assert result.code == 1
+        (fault,) = json.loads(result.out)["faults"]
+        assert fault["path"] == str(empty_folder)
+        assert fault["remedy"]
+
+    def test_a_folder_that_is_not_there_is_wrong_usage(self, cli: Cli) -> None:
+        assert cli("profiles", "lint", "/no/such/folder").code == 2
+
+
+class TestTest:
+    def test_all_right(self, cli: Cli, tmp_path: Path) -> None:
+        result = cli("profiles", "test", str(profile(tmp_path)))
+        assert result.code == 0
+        assert result.out.splitlines()[1].split() == ["zenith", "1", "1", "1/1", "0", "0/0", "1/1"]
+        assert result.out.splitlines()[2].split() == ["all", "1", "1", "1/1", "0", "0/0", "1/1"]
+
+    def test_a_wrong_maker_is_a_finding(self, cli: Cli, tmp_path: Path) -> None:
+        result = cli("profiles", "test", str(profile(tmp_path, truth="acme")))
+        assert result.code == 1
+        assert "wrong: zenith-1: named zenith, is acme\n" in result.out
+
+    def test_profiles_that_do_not_load(self, cli: Cli, tmp_path: Path) -> None:
+        shutil.rmtree(profile(tmp_path) / "zenith" / "transcripts")
+        (tmp_path / "zenith" / "maker.yaml").write_text("name: [\n")
+        assert cli("profiles", "test", str(tmp_path)).code == 2
+
+
+ROWS = [Row("acme", 5, 4, 1, 3, 4, 2, 2, 1, 3), Row("zenith", 1, 1, 0, 1, 1, 0, 0, 0, 1)]
+LEFT_OUT = [("acme/acme-9", "no conversation")]
+
+
+def output(format: Format = Format.TABLE, verbose: bool = False) -> Output:
+    return Output(format, None, verbose, False)
+
+
+class TestScores:
+    def test_table(self, capsys: pytest.CaptureFixture[str]) -> None:
+        write_scores(ROWS, ["acme-3: named zenith, is acme"], LEFT_OUT, output())
+        _, acme, zenith, total, wrong, left_out = capsys.readouterr().out.splitlines()
+        assert acme.split() == ["acme", "5", "4", "3/4", "1", "2/2", "1/3"]
+        assert zenith.split() == ["zenith", "1", "1", "1/1", "0", "0/0", "0/1"]
+        assert total.split() == ["all", "6", "5", "4/5", "1", "2/2", "1/4"]
+        assert wrong == "wrong: acme-3: named zenith, is acme"
+        assert left_out == "1 transcripts were left out; -v says why"
+
+    def test_reasons_on_request(self, capsys: pytest.CaptureFixture[str]) -> None:
+        write_scores(ROWS, [], LEFT_OUT, output(verbose=True))
+        assert capsys.readouterr().out.endswith("left out: acme/acme-9: no conversation\n")
+
+    def test_json(self, capsys: pytest.CaptureFixture[str]) -> None:
+        write_scores(ROWS, [], LEFT_OUT, output(Format.JSON))
+        shown = json.loads(capsys.readouterr().out)
+        assert shown["scores"][0]["maker_right"] == 3
+        assert shown["left_out"] == [{"id": "acme/acme-9", "reason": "no conversation"}]
+
+    @pytest.mark.parametrize("format", list(Format))
+    def test_hostile_names(self, capsys: pytest.CaptureFixture[str], format: Format) -> None:
+        for text in HOSTILE.values():
+            write_scores([Row(text, 1, 1, 0, 1, 1, 1, 1, 1, 1)], [text], [(text, text)], output(format, verbose=True))
+            shown = capsys.readouterr().out
+            assert all(character.isprintable() or character == "\n" for character in shown)

@@ -1,0 +1,87 @@
+"""Which ports a run talks to, and which it leaves alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from atprobe.discover import Choice, named, select
+from atprobe.model import Device, Port, Role, UsbInfo
+
+MODEM = Device(
+    "usb",
+    (
+        Port("/dev/ttyUSB0", Role.DIAG, 0),
+        Port("/dev/ttyUSB1", Role.PPP, 1),
+        Port("/dev/ttyUSB2", Role.AT_SECONDARY, 2),
+        Port("/dev/ttyUSB3", Role.AT, 3),
+    ),
+    UsbInfo("2c7c", "0125"),
+)
+DIALLER = Device("usb", (Port("/dev/ttyUSB4", Role.GNSS), Port("/dev/ttyUSB5", Role.PPP)), UsbInfo("1e2d", "0061"))
+STRANGER = Device("usb", (Port("/dev/ttyACM0"), Port("/dev/ttyACM1"), Port("/dev/x", Role.DIAG)), UsbInfo("2341", "1"))
+UART = Device("uart", (Port("/dev/ttyS0"),))
+ALL = (MODEM, DIALLER, STRANGER, UART)
+
+MODEM_PATHS = ("/dev/ttyUSB3", "/dev/ttyUSB2", "/dev/ttyUSB1")
+
+
+def chosen(choices: tuple[Choice, ...]) -> list[tuple[str, ...]]:
+    return [choice.paths for choice in choices]
+
+
+class TestSelect:
+    def test_known_modems_by_their_control_ports_the_best_first(self) -> None:
+        assert select(ALL) == (Choice(MODEM, MODEM_PATHS), Choice(DIALLER, ("/dev/ttyUSB5",)))
+
+    def test_strangers_are_left_alone(self) -> None:
+        assert select([STRANGER, UART]) == ()
+
+    def test_everything_adds_ports_of_unknown_role_and_no_others(self) -> None:
+        assert chosen(select(ALL, everything=True)) == [
+            MODEM_PATHS,
+            ("/dev/ttyUSB5",),
+            ("/dev/ttyACM0", "/dev/ttyACM1"),
+            ("/dev/ttyS0",),
+        ]
+
+    def test_usb_narrows(self) -> None:
+        assert chosen(select(ALL, usb=[("1e2d", "0061")])) == [("/dev/ttyUSB5",)]
+        assert select(ALL, usb=[("2341", "1")]) == ()
+        assert chosen(select(ALL, usb=[("2341", "1")], everything=True)) == [("/dev/ttyACM0", "/dev/ttyACM1")]
+        assert chosen(select(ALL, usb=[("2c7c", "0125"), ("1e2d", "0061")])) == [MODEM_PATHS, ("/dev/ttyUSB5",)]
+
+    def test_named_ports_are_taken_alone_whatever_they_are(self) -> None:
+        choices = select(ALL, ports=["/dev/ttyUSB0", "/dev/ttyS7", "/dev/ttyACM1"])
+        assert chosen(choices) == [("/dev/ttyUSB0",), ("/dev/ttyS7",), ("/dev/ttyACM1",)]
+        assert [choice.device.bus for choice in choices] == ["usb", "uart", "usb"]
+
+    def test_no_port_twice(self) -> None:
+        assert chosen(select(ALL, ports=["/dev/ttyS7", "/dev/ttyS7"])) == [("/dev/ttyS7",)]
+        both = select([MODEM, DIALLER], ports=["/dev/ttyUSB2"], everything=True)
+        assert chosen(both) == [("/dev/ttyUSB2",), ("/dev/ttyUSB5",)]
+
+    def test_named_ports_and_usb_add_up(self) -> None:
+        choices = select(ALL, ports=["/dev/ttyS0"], usb=[("1e2d", "0061")])
+        assert chosen(choices) == [("/dev/ttyS0",), ("/dev/ttyUSB5",)]
+
+
+class TestNamed:
+    @pytest.mark.parametrize("url", ["socket://192.0.2.7:2001", "rfc2217://[2001:db8::1]:2001"])
+    def test_urls(self, url: str) -> None:
+        assert named(url, ALL) == Choice(Device("url", (Port(url),)), (url,))
+
+    def test_a_port_of_a_scanned_device(self) -> None:
+        assert named("/dev/ttyUSB1", ALL) == Choice(MODEM, ("/dev/ttyUSB1",))
+
+    def test_any_other_port(self) -> None:
+        assert named("/dev/ttyAMA0", ALL) == Choice(Device("uart", (Port("/dev/ttyAMA0"),)), ("/dev/ttyAMA0",))
+
+    def test_a_symlink_leads_to_the_port(self, tmp_path: Path) -> None:
+        port = tmp_path / "ttyUSB0"
+        port.touch()
+        link = tmp_path / "by-id"
+        link.symlink_to(port)
+        device = Device("usb", (Port(str(port), Role.AT),), UsbInfo("2c7c", "0125"))
+        assert named(str(link), [device]) == Choice(device, (str(port),))

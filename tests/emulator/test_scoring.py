@@ -1,0 +1,110 @@
+"""The whole engine on every transcript the project has: right often enough, wrong never, and nothing ever set."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from atprobe.at import Form, split
+from atprobe.emulator.scoring import Result, Score, mask, replay, score
+from atprobe.knowledge import Knowledge, load, load_transcript, transcripts
+from atprobe.model import Exchange, Transcript, Truth
+
+FIRST_MAKERS = {"quectel", "fibocom", "simcom", "telit", "cinterion", "sierra", "ublox", "huawei"}
+
+
+@pytest.fixture(scope="module")
+def knowledge() -> Knowledge:
+    return load()
+
+
+@pytest.fixture(scope="module")
+def own(knowledge: Knowledge) -> Score:
+    return score(knowledge, transcripts())
+
+
+@pytest.fixture(scope="module")
+def strangers(knowledge: Knowledge) -> Score:
+    """Modules of makers that have no profile yet."""
+    folder = Path(__file__).parent.parent / "transcripts"
+    return score(knowledge, [load_transcript(path) for path in sorted(folder.glob("*/*.yaml"))])
+
+
+def results(*scores: Score) -> Iterator[Result]:
+    return (result for each in scores for result in each.results)
+
+
+def share(found: Score, what: str) -> float:
+    rows = [row for row in found.rows if row.maker in FIRST_MAKERS]
+    return sum(getattr(row, f"{what}_right") for row in rows) / sum(getattr(row, f"{what}_total") for row in rows)
+
+
+def test_all_first_makers_are_there_in_numbers(own: Score) -> None:
+    assert {row.maker for row in own.rows if row.replayed >= 10} >= FIRST_MAKERS
+    assert sum(row.replayed for row in own.rows) > 190
+
+
+def test_no_wrong_maker_at_all(own: Score, strangers: Score, knowledge: Knowledge) -> None:
+    assert len(strangers.results) > 60
+    masked = score(knowledge, transcripts(), mask_labels=True)
+    assert [result.transcript.id for result in results(own, strangers, masked) if result.wrong_maker] == []
+
+
+def test_right_often_enough(own: Score) -> None:
+    assert share(own, "maker") >= 0.97
+    assert share(own, "model") >= 0.95
+    assert share(own, "firmware") >= 0.95
+
+
+def test_behaviour_tells_the_maker_where_the_label_does_not(knowledge: Knowledge) -> None:
+    assert share(score(knowledge, transcripts(), mask_labels=True), "maker") >= 0.90
+
+
+def test_what_is_left_out_has_a_reason(own: Score) -> None:
+    assert all(reason for _, reason in own.left_out)
+    assert len(own.left_out) + len(own.results) == len(transcripts())
+
+
+def test_nothing_is_ever_set(own: Score, strangers: Score) -> None:
+    """AT+CGSN=1 has the form of a setting and asks for the IMEI (27.007 5.4); it is the one exception."""
+    sent = {command for result in results(own, strangers) for command in result.commands}
+    assert len(sent) > 20
+    for command in sent - {"AT", "AT+CGSN=1"}:
+        for name, form in split(command):
+            assert form is not Form.SET, command
+            assert form is not Form.BASIC or name.startswith("I"), command
+
+
+def test_masking_leaves_no_name_and_all_else(knowledge: Knowledge) -> None:
+    given = Transcript(
+        "x",
+        "bytes",
+        Truth(),
+        (
+            Exchange("ATI", ("ATI", "Quectel_Ltd", "Quectel_BC66", "Revision: BC66NBR01A10", "OK")),
+            Exchange("AT+CGMI", ('+CGMI: "Fibocom Wireless Inc."', "OK"), '+CGMI: "Fibocom Wireless Inc."\r\nOK\r\n'),
+            Exchange("AT+SIMCOMATI", ("AT+SIMCOMATI", "Manufacturer: SIMCOM INCORPORATED", "OK")),
+        ),
+    )
+    one, two, three = mask(knowledge, given).exchanges
+    assert one.recv == ("ATI", "ACME_Ltd", "ACME_BC66", "Revision: BC66NBR01A10", "OK")
+    assert (two.recv, two.raw) == (('+CGMI: "ACME"', "OK"), '+CGMI: "ACME"\r\nOK\r\n')
+    assert three.recv == ("AT+SIMCOMATI", "Manufacturer: ACME", "OK")
+
+
+def test_a_wrong_answer_counts_as_wrong(knowledge: Knowledge) -> None:
+    """The score can fail: a transcript whose truth is another maker's."""
+    exchanges = (Exchange("ATI", ("Quectel", "EC25", "Revision: EC25EFAR06A06M4G", "", "OK")),)
+    result = replay(knowledge, Transcript("x", "bytes", Truth("telit", model="LE910", firmware="1"), exchanges))
+    assert result.wrong_maker
+    assert result.right == {"maker": False, "model": False, "firmware": False}
+    assert result.held == {"maker": True, "model": False, "firmware": False}
+
+
+def test_a_conversation_without_identity_is_left_out(knowledge: Knowledge) -> None:
+    silent = Transcript("x", "bytes", Truth("telit", model="LE910"), (Exchange("AT+CSQ", ("+CSQ: 1,99", "OK")),))
+    empty = Transcript("y", "bytes", Truth("telit"), ())
+    found = score(knowledge, [silent, empty])
+    assert [identifier for identifier, _ in found.left_out] == ["telit/x", "telit/y"]
+    (row,) = found.rows
+    assert (row.maker, row.transcripts, row.replayed) == ("telit", 2, 0)
