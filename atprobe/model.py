@@ -6,6 +6,7 @@ This module imports nothing of ours; every other room may import it.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Literal
@@ -278,3 +279,11 @@ class Report:
     tool_version: str
     profiles_version: str
     host: dict[str, str] = field(default_factory=dict)
+
+
+def is_imei(text: str) -> bool:
+    """15 digits whose last is the Luhn check digit (3GPP TS 23.003 clause 6.2.1), and not all the same."""
+    if not re.fullmatch(r"[0-9]{15}", text) or len(set(text)) == 1:
+        return False
+    doubled = (int(digit) * (1 + place % 2) for place, digit in enumerate(text))
+    return sum(value - 9 if value > 9 else value for value in doubled) % 10 == 0

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import platform
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
-from atprobe import __version__, fingerprint, knowledge
+from atprobe import fingerprint, knowledge
 from atprobe.cli._exit import Exit, Fatal, exit_code, say
 from atprobe.cli._interrupt import patience, stop
 from atprobe.cli._options import Line, Output
@@ -15,8 +13,8 @@ from atprobe.cli._output import view, write
 from atprobe.discover import Choice
 from atprobe.fingerprint import Target
 from atprobe.knowledge import Knowledge, ProfileError
-from atprobe.model import Module, Problem, ProblemKind, Report
-from atprobe.report import Format, render
+from atprobe.model import ProblemKind, Report
+from atprobe.report import Format, make, now, render
 from atprobe.report.table import sentence
 
 
@@ -27,22 +25,6 @@ def load() -> Knowledge:
     except ProfileError as error:
         faults = [str(problem) for problem in error.problems]
         raise Fatal(*faults, "the profiles cannot be used; install atprobe again, or mend them") from error
-
-
-def now() -> str:
-    """The time for a report."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def report(modules: Sequence[Module], problems: Sequence[Problem], started: str, profiles_version: str) -> Report:
-    """A report of this machine, finished now."""
-    host = {
-        "name": platform.node(),
-        "system": platform.system(),
-        "release": platform.release(),
-        "machine": platform.machine(),
-    }
-    return Report(tuple(modules), tuple(problems), started, now(), __version__, profiles_version, host)
 
 
 def run(choices: Sequence[Choice], profiles: Knowledge, line: Line, output: Output) -> Report:
@@ -59,7 +41,7 @@ def run(choices: Sequence[Choice], profiles: Knowledge, line: Line, output: Outp
             stop=stop,
         )
         progress.clear()
-        result = report(outcome.modules, outcome.problems, started, profiles.version)
+        result = make(outcome.modules, outcome.problems, started, profiles.version)
         emit(result, output)
     if stop.is_set():
         cut_off = {problem.port for problem in outcome.problems if problem.kind is ProblemKind.INTERRUPTED}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from atprobe import discover
+from atprobe import discover, report
 from atprobe.cli import _probing
 from atprobe.cli._exit import Exit, say
 from atprobe.cli._options import Output, output_options
@@ -24,11 +24,11 @@ def command(output: Output) -> int:
 
     The json and jsonl reports are those of `probe`, with nothing known of any identity and no port probed.
     """
-    started = _probing.now()
+    started = report.now()
     profiles = _probing.load()
     devices = discover.scan()
     modules = [Module(device, Identity(), Timing(0.0, 0, 0.0)) for device in devices]
-    _probing.emit(_probing.report(modules, (), started, profiles.version), output, passive=True)
+    _probing.emit(report.make(modules, (), started, profiles.version), output, passive=True)
     if devices:
         return Exit.OK
     if not output.quiet:

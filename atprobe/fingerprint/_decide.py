@@ -7,13 +7,13 @@ disagree, behaviour wins and the conflict is reported. Two makers that cannot be
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable
 
-from atprobe.fingerprint._evidence import is_imei
 from atprobe.fingerprint._extract import Kind, Observation
 from atprobe.knowledge import Knowledge
-from atprobe.model import Claim, Evidence, Identity, Strength
+from atprobe.model import Claim, Evidence, Identity, Strength, is_imei
 
 _VALUES = (Claim.MODEL, Claim.VARIANT, Claim.FIRMWARE, Claim.BUILD, Claim.HARDWARE, Claim.IMEI)
 
@@ -78,7 +78,8 @@ def _confidence(evidence: tuple[Evidence, ...], maker: str | None) -> float:
     own = _score(e for e in about if e.value == maker)
     others = {e.value for e in about if e.value != maker}
     against = max((_score(e for e in about if e.value == other) for other in others), default=0.0)
-    return round(own * (1 - against / 2), 2)
+    # Rounded down: nothing here is certain.
+    return math.floor(own * (1 - against / 2) * 100) / 100
 
 
 def _brand(evidence: tuple[Evidence, ...], maker: str | None, labelled: bool) -> str | None:

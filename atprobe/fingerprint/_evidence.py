@@ -8,14 +8,12 @@ from collections.abc import Iterable
 from atprobe.at import normalise
 from atprobe.fingerprint._extract import Kind, Observation
 from atprobe.knowledge import Command, Knowledge, Profile, Rule
-from atprobe.model import Claim, Evidence, Strength, UsbInfo
+from atprobe.model import Claim, Evidence, Strength, UsbInfo, is_imei
 
 _SUFFIX = re.compile(r"\s*(?:\s\d+\s+\[[^\]]*\]|\[[^\]]*\]|\(Date:.*\))\s*$", re.I)
 
 
-def evidence_of(
-    knowledge: Knowledge, command: Command, observations: Iterable[Observation]
-) -> tuple[Evidence, ...]:
+def evidence_of(knowledge: Knowledge, command: Command, observations: Iterable[Observation]) -> tuple[Evidence, ...]:
     """Every claim that one answered command supports, by the rules of whichever profile."""
     seen = tuple(observations)
     found: list[Evidence] = []
@@ -108,14 +106,6 @@ def _generic(seen: tuple[Observation, ...]) -> list[Evidence]:
         if len(bare) > 2 and Kind.REVISION not in named and _is_revision(bare[2].text):
             add(Claim.FIRMWARE, bare[2].text, bare[2])
     return found
-
-
-def is_imei(text: str) -> bool:
-    """15 digits whose last is the Luhn check digit (3GPP TS 23.003 clause 6.2.1), and not all the same."""
-    if not re.fullmatch(r"[0-9]{15}", text) or len(set(text)) == 1:
-        return False
-    doubled = (int(digit) * (1 + place % 2) for place, digit in enumerate(text))
-    return sum(value - 9 if value > 9 else value for value in doubled) % 10 == 0
 
 
 def _is_name(text: str) -> bool:

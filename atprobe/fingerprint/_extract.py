@@ -58,9 +58,7 @@ def observe(command: Command, reply: Reply) -> tuple[Observation, ...]:
         if text.strip():
             found.append(Observation(kind, text.strip(), command.send))
 
-    # A line that begins as the question did is an echo that the line spoiled, and says nothing of the module.
-    question = command.send.upper().rstrip("?=")
-    lines = [line for line in reply.text if reply.ok and not (len(question) > 3 and line.upper().startswith(question))]
+    lines = [line for line in reply.text if reply.ok and not _is_question(line, command.send)]
     for line in lines:
         add(Kind.LINE, line)
     if command.reads == "identity":
@@ -111,7 +109,12 @@ def _identity(lines: list[str], add: Callable[[Kind, str], None]) -> None:
         add(Kind.BARE, line)
 
 
+def _is_question(line: str, question: str) -> bool:
+    """An echo that the line spoiled: it begins as the question did and is about as long."""
+    start = question.upper().rstrip("?=")
+    return len(start) > 3 and line.upper().startswith(start) and len(line) <= len(question) + 2
+
+
 def _is_command(line: str) -> bool:
     """An echo of another command that got into the reply (Quectel M26 behind a gateway: `ATH`)."""
     return bool(re.fullmatch(r"AT[A-Z&+^%#!$*][\S]*|AT[A-Z]?", line, re.I)) and not re.search(r"\d{2}", line)
-

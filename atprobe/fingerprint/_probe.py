@@ -10,7 +10,6 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 
 from atprobe.at import normalise
-from atprobe.fingerprint._evidence import is_imei
 from atprobe.fingerprint._interview import Interview
 from atprobe.knowledge import Knowledge
 from atprobe.link import (
@@ -34,6 +33,7 @@ from atprobe.model import (
     Timing,
     Transcript,
     Truth,
+    is_imei,
 )
 
 MAX_THREADS = 64

@@ -1,6 +1,7 @@
 """What is known of the makers: loads and checks `profiles/`; the only reader of YAML."""
 
-from atprobe.knowledge._load import default_root, lint, load, state_dir
+from atprobe.knowledge._load import lint, load, state_dir
+from atprobe.knowledge._root import default_root
 from atprobe.knowledge._transcripts import dump_transcript, load_transcript, transcripts
 from atprobe.knowledge._types import Command, Knowledge, Maker, Profile, Rule
 from atprobe.knowledge._yaml import ProfileError, ProfileProblem

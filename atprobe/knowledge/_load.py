@@ -17,19 +17,14 @@ from pathlib import Path
 from typing import Any
 
 from atprobe.knowledge import _check, _yaml
+from atprobe.knowledge._root import default_root
+from atprobe.knowledge._transcripts import check_transcript, transcript_paths
 from atprobe.knowledge._types import Knowledge, knowledge_from
 from atprobe.knowledge._yaml import Node, ProfileError, ProfileProblem
 
 _FORMAT = 1
 """Raise this when the kept form changes, so that older files are not read."""
 _FILES = ("maker.yaml", "identity.yaml")
-
-
-def default_root() -> Path:
-    """The profiles: inside the installed package, or beside it in a checkout."""
-    package = Path(__file__).resolve().parent.parent
-    inside = package / "profiles"
-    return inside if inside.is_dir() else package.parent / "profiles"
 
 
 def state_dir() -> Path:
@@ -57,13 +52,15 @@ def load(root: Path | None = None) -> Knowledge:
 
 
 def lint(root: Path | None = None) -> tuple[ProfileProblem, ...]:
-    """Every fault of the profiles below `root`, in order of file and line; empty where there is none."""
+    """Every fault of the profiles and transcripts below `root`, in order of file and line; empty where none is."""
     root = root or default_root()
     try:
         files = _read_files(root)
     except ProfileError as error:
         return error.problems
-    _, problems = _check_all(root, files)
+    profiles, problems = _check_all(root, files)
+    for path in transcript_paths(root):
+        problems += check_transcript(path, known=set(profiles))
     return tuple(sorted(problems, key=lambda problem: (problem.path, problem.line)))
 
 

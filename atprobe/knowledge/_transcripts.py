@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
 from atprobe.knowledge import _yaml
-from atprobe.knowledge._load import default_root
-from atprobe.knowledge._yaml import Node
-from atprobe.model import Exchange, Transcript, Truth, UsbInfo
+from atprobe.knowledge._root import default_root
+from atprobe.knowledge._yaml import Node, ProfileError, ProfileProblem
+from atprobe.model import Exchange, Transcript, Truth, UsbInfo, is_imei
 
 _REMEDY = "see docs/profiles.md, section Transcripts"
 
@@ -37,8 +38,31 @@ def load_transcript(path: Path) -> Transcript:
 
 def transcripts(root: Path | None = None, slug: str | None = None) -> tuple[Transcript, ...]:
     """The transcripts that belong to the profiles, in order of maker and name. Raises ProfileError."""
-    paths = sorted((root or default_root()).glob(f"{slug or '*'}/transcripts/*.yaml"))
-    return tuple(load_transcript(path) for path in paths)
+    return tuple(load_transcript(path) for path in transcript_paths(root or default_root(), slug))
+
+
+def transcript_paths(root: Path, slug: str | None = None) -> list[Path]:
+    """The transcript files of the profiles below `root`, in order."""
+    return sorted(root.glob(f"{slug or '*'}/transcripts/*.yaml"))
+
+
+def check_transcript(path: Path, known: set[str]) -> list[ProfileProblem]:
+    """The faults of one transcript of a profile: form, a truth no profile stands for, numbers of real units."""
+    try:
+        transcript = load_transcript(path)
+    except ProfileError as error:
+        return list(error.problems)
+    text = path.read_text(encoding="utf-8")
+    problems = []
+    for line, content in enumerate(text.splitlines(), 1):
+        for digits in re.findall(r"(?<![0-9])[0-9]{15}(?![0-9])", content):
+            if is_imei(digits) and digits[8:14] != "000000":
+                remedy = "keep its first 8 digits, put 000000 and the check digit behind them"
+                problems.append(ProfileProblem(str(path), line, "holds the whole IMEI of a real unit", remedy))
+    truth = transcript.truth.maker
+    if truth is not None and truth not in known:
+        problems.append(ProfileProblem(str(path), 1, f"{truth!r} is no profile", "name a folder of profiles/, or null"))
+    return problems
 
 
 def dump_transcript(transcript: Transcript) -> str:

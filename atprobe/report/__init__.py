@@ -5,14 +5,17 @@ A new format is a new module here and a line in `Format`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import platform
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cache
 from importlib import import_module, resources
 from typing import cast
 
-from atprobe.model import Report
+import atprobe
+from atprobe.model import Module, Problem, Report
 
 SCHEMA_ID = "atprobe.report/1"
 
@@ -45,6 +48,22 @@ class View:
 
 
 PLAIN = View()
+
+
+def now() -> str:
+    """The time as reports carry it: ISO 8601, UTC, milliseconds."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def make(modules: Sequence[Module], problems: Sequence[Problem], started: str, profiles_version: str) -> Report:
+    """A report of this machine, finished now. `started` is a time as `now` gives it."""
+    host = {
+        "name": platform.node(),
+        "system": platform.system(),
+        "release": platform.release(),
+        "machine": platform.machine(),
+    }
+    return Report(tuple(modules), tuple(problems), started, now(), atprobe.__version__, profiles_version, host)
 
 
 def render(report: Report, format: Format, view: View = PLAIN) -> str:

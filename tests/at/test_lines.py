@@ -1,5 +1,6 @@
 """Bytes to lines: every line end, and bounded memory whatever comes."""
 
+import itertools
 import tracemalloc
 
 from hypothesis import given
@@ -54,5 +55,5 @@ def test_a_flood_of_blank_lines_is_nothing() -> None:
 @given(st.binary(max_size=200), st.lists(st.integers(0, 200), max_size=6))
 def test_cuts_change_nothing(data: bytes, cuts: list[int]) -> None:
     places = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
-    pieces = [data[a:b] for a, b in zip(places, places[1:], strict=False)]
+    pieces = [data[a:b] for a, b in itertools.pairwise(places)]
     assert lines_of(*pieces) == lines_of(data)

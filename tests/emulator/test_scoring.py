@@ -36,7 +36,8 @@ def results(*scores: Score) -> Iterator[Result]:
 
 def share(found: Score, what: str) -> float:
     rows = [row for row in found.rows if row.maker in FIRST_MAKERS]
-    return sum(getattr(row, f"{what}_right") for row in rows) / sum(getattr(row, f"{what}_total") for row in rows)
+    right, total = (sum(int(getattr(row, f"{what}_{which}")) for row in rows) for which in ("right", "total"))
+    return right / total
 
 
 def test_all_first_makers_are_there_in_numbers(own: Score) -> None:

@@ -5,10 +5,8 @@ from pathlib import Path
 import pytest
 
 from atprobe.fingerprint import Interview
-from atprobe.fingerprint._evidence import is_imei
 from atprobe.knowledge import Knowledge, load
-from atprobe.model import Claim, Identity, Reply, Strength, UsbInfo
-
+from atprobe.model import Claim, Identity, Reply, Strength, UsbInfo, is_imei
 
 MAKER = r"""
 labels:
@@ -71,7 +69,9 @@ def knowledge(tmp_path_factory: pytest.TempPathFactory) -> Knowledge:
     return load(root)
 
 
-def interview(knowledge: Knowledge, answers: dict[str, list[str]], usb: UsbInfo | None = None) -> tuple[Identity, list[str]]:
+def interview(
+    knowledge: Knowledge, answers: dict[str, list[str]], usb: UsbInfo | None = None
+) -> tuple[Identity, list[str]]:
     asked: list[str] = []
 
     def ask(command: str, _: float | None) -> Reply:
@@ -157,7 +157,12 @@ def test_usb_numbers_order_the_questions_and_decide_nothing(knowledge: Knowledge
 
 
 def test_a_number_is_no_model(knowledge: Knowledge) -> None:
-    identity, _ = interview(knowledge, {"AT+CGMI": ["QUALCOMM INCORPORATED"], "AT+CGMM": ["4105"], "AT+CGMR": ["X-1  1  [Jul 11 2018 00:00:00]"]})
+    answers = {
+        "AT+CGMI": ["QUALCOMM INCORPORATED"],
+        "AT+CGMM": ["4105"],
+        "AT+CGMR": ["X-1  1  [Jul 11 2018 00:00:00]"],
+    }
+    identity, _ = interview(knowledge, answers)
     assert (identity.maker, identity.model, identity.firmware) == (None, None, "X-1")
 
 

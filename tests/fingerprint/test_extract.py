@@ -10,9 +10,7 @@ from atprobe.model import Reply
 
 def seen(reads: Reads, *lines: str, final: str | None = "OK") -> list[tuple[str, str]]:
     command = Command("AT+X", frozenset(), reads)
-    return [
-        (o.kind.value, o.text) for o in observe(command, Reply("AT+X", lines, final)) if o.kind is not Kind.LINE
-    ]
+    return [(o.kind.value, o.text) for o in observe(command, Reply("AT+X", lines, final)) if o.kind is not Kind.LINE]
 
 
 @pytest.mark.parametrize(

@@ -31,22 +31,27 @@ def test_a_sound_profile(write: Write) -> None:
 
 
 @pytest.mark.parametrize(
-    ("find", "put", "line", "message", "remedy"),
+    ("find", "put", "line", "said"),
     [
-        ("kind: maker", "kind: maker\nkind: brand", 3, "'kind' stands here a second time (first on line 2)", "keep one"),
-        ("kind: maker", "kind: firm", 2, "'firm' is not known here", "maker, brand"),
-        ("kind: maker", "kind: maker\nkynd: maker", 3, "no key 'kynd'", "kind"),
-        ("name: Acme\n", "", 1, "lacks 'name'", "add a line"),
-        ("country: NO", "country: Norway", 3, "no country code", "two capital letters"),
-        ('"12AB"', '"12ABC"', 4, "no USB vendor id", "four hex digits"),
-        ("name: Acme", "name: [Acme", 2, "not valid YAML", "quotes"),
+        (
+            "kind: maker",
+            "kind: maker\nkind: brand",
+            3,
+            ("'kind' stands here a second time (first on line 2)", "keep one"),
+        ),
+        ("kind: maker", "kind: firm", 2, ("'firm' is not known here", "maker, brand")),
+        ("kind: maker", "kind: maker\nkynd: maker", 3, ("no key 'kynd'", "kind")),
+        ("name: Acme\n", "", 1, ("lacks 'name'", "add a line")),
+        ("country: NO", "country: Norway", 3, ("no country code", "two capital letters")),
+        ('"12AB"', '"12ABC"', 4, ("no USB vendor id", "four hex digits")),
+        ("name: Acme", "name: [Acme", 2, ("not valid YAML", "quotes")),
     ],
 )
-def test_faults_of_maker(write: Write, find: str, put: str, line: int, message: str, remedy: str) -> None:
+def test_faults_of_maker(write: Write, find: str, put: str, line: int, said: tuple[str, str]) -> None:
     assert find in MAKER
     problem = lint(write(maker=MAKER.replace(find, put)))[0]
     assert problem.path.endswith("acme/maker.yaml")
-    assert (problem.line, message in problem.message, remedy in problem.remedy) == (line, True, True), str(problem)
+    assert (problem.line, said[0] in problem.message, said[1] in problem.remedy) == (line, True, True), str(problem)
 
 
 @pytest.mark.parametrize(
@@ -78,7 +83,10 @@ def test_faults_of_identity(write: Write, find: str, put: str, line: int, messag
 def test_a_setting_needs_a_source_that_shows_it_reads(write: Write) -> None:
     text = IDENTITY.replace("send: AT+ACVER", "send: AT+ACVER=1")
     assert lint(write(identity=text)) == ()
-    assert "form of a setting" in lint(write(identity=text.replace("confidence: documented", "confidence: inferred")))[0].message
+    assert (
+        "form of a setting"
+        in lint(write(identity=text.replace("confidence: documented", "confidence: inferred")))[0].message
+    )
 
 
 def test_every_fault_is_named_at_once(write: Write) -> None:
@@ -90,7 +98,12 @@ def test_every_fault_is_named_at_once(write: Write) -> None:
 
 def test_one_makers_never_guards_all(write: Write) -> None:
     write()
-    root = write(slug="other", identity=IDENTITY.replace("send: AT+ACVER", "send: AT+ACBOOM").replace("never:", "redact: []\nnever:", 1).replace("redact: ['", "x: ['"))
+    root = write(
+        slug="other",
+        identity=IDENTITY.replace("send: AT+ACVER", "send: AT+ACBOOM")
+        .replace("never:", "redact: []\nnever:", 1)
+        .replace("redact: ['", "x: ['"),
+    )
     assert any("acme" in p.message or "other" in p.path for p in lint(root))
 
 

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from atprobe.knowledge import ProfileError, dump_transcript, load_transcript
+from atprobe.knowledge import ProfileError, dump_transcript, lint, load_transcript
 from atprobe.model import Exchange, Transcript, Truth, UsbInfo
+from tests.knowledge.conftest import Write
 
 GOOD = """\
 id: acme-1
@@ -74,3 +75,19 @@ def test_what_is_written_reads_the_same(tmp_path: Path) -> None:
         hostile.exchanges,
         hostile.usb,
     )
+
+
+def test_lint_finds_faults_of_transcripts(tmp_path: Path, write: Write) -> None:
+    root = write()
+    folder = root / "acme" / "transcripts"
+    folder.mkdir()
+    (folder / "good.yaml").write_text(GOOD, encoding="utf-8")
+    assert lint(root) == ()
+    (folder / "form.yaml").write_text("id: x\n", encoding="utf-8")
+    (folder / "maker.yaml").write_text(GOOD.replace("maker: acme", "maker: nobody"), encoding="utf-8")
+    (folder / "imei.yaml").write_text(GOOD.replace("[RDY]", "['490154203237518']"), encoding="utf-8")
+    found = {Path(problem.path).name: problem for problem in lint(root)}
+    assert "lacks" in found["form.yaml"].message
+    assert "'nobody' is no profile" in found["maker.yaml"].message
+    assert found["imei.yaml"].line == 8
+    assert "000000" in found["imei.yaml"].remedy

@@ -107,7 +107,9 @@ def test_a_late_reply_is_matched_to_its_own_command(echo: bool, delay: float) ->
 
 
 def test_a_command_that_is_never_answered_costs_one_deadline_and_no_more() -> None:
-    module = Module(lambda command, _: None if command == "AT+SLOW?" else b"\r\n1\r\n\r\nOK\r\n" if command != "AT" else b"OK\r\n")
+    module = Module(
+        lambda command, _: None if command == "AT+SLOW?" else b"\r\n1\r\n\r\nOK\r\n" if command != "AT" else b"OK\r\n"
+    )
     session = session_with(module, timeout=3)
     session.wake()
     assert session.ask("AT+SLOW?").ended is Ended.TIMEOUT

@@ -187,7 +187,7 @@ def test_rfc2217_url() -> None:
                 with lock:
                     peer.sendall(data)
 
-        manager = serial.rfc2217.PortManager(device, Wire())
+        manager = serial.rfc2217.PortManager(device, Wire())  # type: ignore[arg-type]
         while not done.is_set():
             try:
                 data = peer.recv(1024)
