@@ -13,7 +13,7 @@ from atprobe import knowledge
 from atprobe.cli._exit import Exit, Fatal
 from atprobe.cli._options import Output, output_options
 from atprobe.cli._output import view, write
-from atprobe.emulator.scoring import Row, score
+from atprobe.emulator.scoring import Row, Score, score
 from atprobe.knowledge import Knowledge, ProfileError
 from atprobe.model import Transcript
 from atprobe.report import Format, listing
@@ -114,47 +114,77 @@ def lint_command(root: Path | None, output: Output) -> int:
     return Exit.FINDINGS if problems else Exit.OK
 
 
-@command.command("test", epilog="\b\nExamples:\n  atprobe profiles test\n  atprobe profiles test -v profiles\n")
+TEST_EPILOG = """\b
+Examples:
+  atprobe profiles test
+  atprobe profiles test --mask-labels
+  atprobe profiles test --transcripts my-module.yaml -v
+"""
+
+
+@command.command("test", epilog=TEST_EPILOG)
 @_root
+@click.option(
+    "--transcripts",
+    "paths",
+    multiple=True,
+    type=click.Path(exists=True, path_type=Path),
+    metavar="PATH",
+    help="Replay these files, or all below this folder, in place of the profiles' own. Repeatable.",
+)
+@click.option("--mask-labels", is_flag=True, help="Replace the makers' names, so that only behaviour can tell.")
 @output_options
-def test_command(root: Path | None, output: Output) -> int:
+def test_command(root: Path | None, paths: tuple[Path, ...], mask_labels: bool, output: Output) -> int:
     """Replay every transcript and compare. Fails where a module gets a wrong maker.
 
-    The figures are how many came out right of how many transcripts hold and establish that truth.
+    The figures are how many came out right of how many transcripts hold and establish that truth. What came out wrong
+    or not at all is listed, and so is every
+    transcript that was left out, with the reason.
     """
-    result = score(_load(root), _transcripts(root))
-    wrong = [
-        f"{each.transcript.id}: named {each.identity.maker}, is {each.transcript.truth.maker or 'not known'}"
+    result = score(_load(root), _given(paths) if paths else _transcripts(root), mask_labels)
+    write_scores(result, output)
+    return Exit.FINDINGS if any(each.wrong_maker for each in result.results) else Exit.OK
+
+
+def _given(paths: Sequence[Path]) -> tuple[Transcript, ...]:
+    files = [file for path in paths for file in (sorted(path.rglob("*.yaml")) if path.is_dir() else [path])]
+    try:
+        return tuple(knowledge.load_transcript(file) for file in files)
+    except ProfileError as error:
+        raise Fatal(*(str(problem) for problem in error.problems)) from error
+
+
+def _misses(result: Score) -> list[dict[str, str | None]]:
+    return [
+        {"id": each.transcript.id, "what": what, "answer": getattr(each.identity, what), "truth": truth}
         for each in result.results
-        if each.wrong_maker
+        for what in _JUDGED
+        if (truth := getattr(each.transcript.truth, what)) is not None or (what == "maker" and each.wrong_maker)
+        if (each.held[what] and not each.right[what]) or (what == "maker" and each.wrong_maker)
     ]
-    write_scores(result.rows, wrong, result.left_out, output)
-    return Exit.FINDINGS if wrong else Exit.OK
 
 
-def write_scores(
-    rows: Sequence[Row], wrong: Sequence[str], left_out: Sequence[tuple[str, str]], output: Output
-) -> None:
-    """Print how replaying transcripts went.
-
-    `wrong` says which got a wrong maker. `left_out`: id and reason of each one that was not replayed.
-    """
-    reasons = [{"id": identifier, "reason": reason} for identifier, reason in left_out]
-    scores = [asdict(row) for row in rows]
+def write_scores(result: Score, output: Output) -> None:
+    """Print how replaying transcripts went."""
+    reasons = [{"id": identifier, "reason": reason} for identifier, reason in result.left_out]
+    scores = [asdict(row) for row in result.rows]
+    missed = _misses(result)
     schema = {"schema": "atprobe.scores/1"}
     if output.format is Format.JSON:
-        text = dumps({**schema, "scores": scores, "wrong": list(wrong), "left_out": reasons}, indent=2) + "\n"
+        text = dumps({**schema, "scores": scores, "missed": missed, "left_out": reasons}, indent=2) + "\n"
     elif output.format is Format.JSONL:
-        lines = [*scores, *({"wrong": each} for each in wrong), *({"left_out": reason} for reason in reasons)]
+        lines = [*scores, *({"missed": each} for each in missed), *({"left_out": reason} for reason in reasons)]
         text = "".join(dumps({**schema, **line}) + "\n" for line in lines)
     else:
         header = ["MAKER", "TRANSCRIPTS", "REPLAYED", "MAKER RIGHT", "WRONG", "MODEL RIGHT", "FIRMWARE RIGHT"]
         text = grid(header, [_figures(each) for each in [*scores, _total(scores)]], view(output))
-        text += "".join(f"wrong: {visible(each)}\n" for each in wrong)
-        if output.verbose:
-            text += "".join(f"left out: {visible(f'{identifier}: {reason}')}\n" for identifier, reason in left_out)
-        elif left_out:
-            text += f"{len(left_out)} transcripts were left out; -v says why\n"
+        for each in missed:
+            answer = each["answer"] or "unknown"
+            truth = each["truth"] or "not established"
+            text += visible(f"missed: {each['id']}: {each['what']} {answer}, is {truth}") + "\n"
+        for reason in dict.fromkeys(reason for _, reason in result.left_out):
+            text += visible(f"left out, {reason}:") + "\n"
+            text += "".join(f"  {visible(name)}\n" for name, why in result.left_out if why == reason)
     write(text, output.file)
 
 

@@ -11,7 +11,8 @@ import pytest
 from atprobe import knowledge
 from atprobe.cli._options import Output
 from atprobe.cli.profiles import write_scores
-from atprobe.emulator.scoring import Row
+from atprobe.emulator import scoring
+from atprobe.model import Identity, Transcript, Truth
 from atprobe.report import Format
 from tests.cli.conftest import Cli
 from tests.report.samples import HOSTILE
@@ -121,7 +122,26 @@ class TestTest:
     def test_a_wrong_maker_is_a_finding(self, cli: Cli, tmp_path: Path) -> None:
         result = cli("profiles", "test", str(profile(tmp_path, truth="acme")))
         assert result.code == 1
-        assert "wrong: zenith-1: named zenith, is acme\n" in result.out
+        assert "missed: zenith-1: maker zenith, is acme\n" in result.out
+
+    def test_transcripts_of_ones_own(self, cli: Cli, tmp_path: Path) -> None:
+        root = profile(tmp_path)
+        (file,) = (root / "zenith" / "transcripts").iterdir()
+        for path in (file, file.parent):
+            result = cli("profiles", "test", str(root), "--transcripts", str(path), "--format", "json")
+            assert result.code == 0
+            assert [row["maker"] for row in json.loads(result.out)["scores"]] == ["zenith"]
+
+    def test_a_transcript_that_is_none_is_wrong_usage(self, cli: Cli, tmp_path: Path) -> None:
+        (tmp_path / "x.yaml").write_text("id: x\n")
+        result = cli("profiles", "test", "--transcripts", str(tmp_path / "x.yaml"))
+        assert result.code == 2
+        assert "x.yaml:1: the transcript lacks" in result.err
+
+    def test_masked_labels_leave_behaviour_alone(self, cli: Cli) -> None:
+        plain, masked = (cli("profiles", "test", "--format", "json", *more) for more in ([], ["--mask-labels"]))
+        assert plain.code == masked.code == 0
+        assert plain.out != masked.out
 
     def test_profiles_that_do_not_load(self, cli: Cli, tmp_path: Path) -> None:
         shutil.rmtree(profile(tmp_path) / "zenith" / "transcripts")
@@ -129,37 +149,49 @@ class TestTest:
         assert cli("profiles", "test", str(tmp_path)).code == 2
 
 
-ROWS = [Row("acme", 5, 4, 1, 3, 4, 2, 2, 1, 3), Row("zenith", 1, 1, 0, 1, 1, 0, 0, 0, 1)]
-LEFT_OUT = [("acme/acme-9", "no conversation")]
+def output(format: Format = Format.TABLE) -> Output:
+    return Output(format, None, False, False)
 
 
-def output(format: Format = Format.TABLE, verbose: bool = False) -> Output:
-    return Output(format, None, verbose, False)
+def result(name: str, maker: str | None, answer: str | None, model: str | None = None) -> scoring.Result:
+    truth = Truth(maker=maker, model=model)
+    held = {"maker": maker is not None, "model": model is not None, "firmware": False}
+    right = {"maker": maker == answer, "model": False, "firmware": False}
+    return scoring.Result(Transcript(name, "bytes", truth, ()), Identity(maker=answer), (), None, held, right)
 
 
 class TestScores:
-    def test_table(self, capsys: pytest.CaptureFixture[str]) -> None:
-        write_scores(ROWS, ["acme-3: named zenith, is acme"], LEFT_OUT, output())
-        _, acme, zenith, total, wrong, left_out = capsys.readouterr().out.splitlines()
-        assert acme.split() == ["acme", "5", "4", "3/4", "1", "2/2", "1/3"]
-        assert zenith.split() == ["zenith", "1", "1", "1/1", "0", "0/0", "0/1"]
-        assert total.split() == ["all", "6", "5", "4/5", "1", "2/2", "1/4"]
-        assert wrong == "wrong: acme-3: named zenith, is acme"
-        assert left_out == "1 transcripts were left out; -v says why"
+    SCORE = scoring.Score(
+        (result("acme-1", "acme", "acme"), result("acme-2", "acme", "zenith", "A1"), result("zenith-1", None, None)),
+        (("acme/acme-9", "no conversation"), ("acme/acme-8", "no conversation"), ("acme/acme-7", "nothing in it")),
+    )
 
-    def test_reasons_on_request(self, capsys: pytest.CaptureFixture[str]) -> None:
-        write_scores(ROWS, [], LEFT_OUT, output(verbose=True))
-        assert capsys.readouterr().out.endswith("left out: acme/acme-9: no conversation\n")
+    def test_table(self, capsys: pytest.CaptureFixture[str]) -> None:
+        write_scores(self.SCORE, output())
+        _, unknown, acme, total, *rest = capsys.readouterr().out.splitlines()
+        assert unknown.split() == ["?", "1", "1", "0/0", "0", "0/0", "0/0"]
+        assert acme.split() == ["acme", "5", "2", "1/2", "1", "0/1", "0/0"]
+        assert total.split() == ["all", "6", "3", "1/2", "1", "0/1", "0/0"]
+        assert rest == [
+            "missed: acme-2: maker zenith, is acme",
+            "missed: acme-2: model unknown, is A1",
+            "left out, no conversation:",
+            "  acme/acme-9",
+            "  acme/acme-8",
+            "left out, nothing in it:",
+            "  acme/acme-7",
+        ]
 
     def test_json(self, capsys: pytest.CaptureFixture[str]) -> None:
-        write_scores(ROWS, [], LEFT_OUT, output(Format.JSON))
+        write_scores(self.SCORE, output(Format.JSON))
         shown = json.loads(capsys.readouterr().out)
-        assert shown["scores"][0]["maker_right"] == 3
-        assert shown["left_out"] == [{"id": "acme/acme-9", "reason": "no conversation"}]
+        assert shown["scores"][1]["maker_right"] == 1
+        assert shown["missed"][0] == {"id": "acme-2", "what": "maker", "answer": "zenith", "truth": "acme"}
+        assert shown["left_out"][0] == {"id": "acme/acme-9", "reason": "no conversation"}
 
     @pytest.mark.parametrize("format", list(Format))
     def test_hostile_names(self, capsys: pytest.CaptureFixture[str], format: Format) -> None:
         for text in HOSTILE.values():
-            write_scores([Row(text, 1, 1, 0, 1, 1, 1, 1, 1, 1)], [text], [(text, text)], output(format, verbose=True))
+            write_scores(scoring.Score((result(text, text, None, text),), ((text, text),)), output(format))
             shown = capsys.readouterr().out
             assert all(character.isprintable() or character == "\n" for character in shown)
