@@ -19,7 +19,7 @@ MODULES = (
     "quectel/quectel-dji-baiwang-qdc507-runbook-030",
     "fibocom/fibocom-fm350gl-ati-gtver-001",
     "simcom/simcom-sim868-manual-notes-020",
-    "telit/telit-le910c1-eux-swpkgv-006",
+    "telit/telit-gl865-quad-v3-id-string-201",
     "cinterion/cinterion-pls83-w-01-006-zephyr-208",
     "sierra/sierra-em7455b-dw5811e-reference-006",
     "ublox/ublox-sara-r410m-1nce-003",

@@ -76,8 +76,10 @@ def _confidence(evidence: tuple[Evidence, ...], maker: str | None) -> float:
         return 0.0
     about = [e for e in evidence if e.claim is Claim.MAKER]
     own = _score(e for e in about if e.value == maker)
-    others = {e.value for e in about if e.value != maker}
-    against = max((_score(e for e in about if e.value == other) for other in others), default=0.0)
+    # What speaks as well for this maker as for another speaks against neither.
+    shared = {(e.text, e.strength.rank) for e in about if e.value == maker}
+    rivals = [e for e in about if e.value != maker and not any(e.text == t and e.strength.rank <= r for t, r in shared)]
+    against = max((_score(e for e in rivals if e.value == other) for other in {e.value for e in rivals}), default=0.0)
     # Rounded down: nothing here is certain.
     return math.floor(own * (1 - against / 2) * 100) / 100
 

@@ -16,16 +16,18 @@ _SUFFIX = re.compile(r"\s*(?:\s\d+\s+\[[^\]]*\]|\[[^\]]*\]|\(Date:.*\))\s*$", re
 def evidence_of(knowledge: Knowledge, command: Command, observations: Iterable[Observation]) -> tuple[Evidence, ...]:
     """Every claim that one answered command supports, by the rules of whichever profile."""
     seen = tuple(observations)
+    revisions = tuple(o.text for o in seen if o.kind is Kind.REVISION)
     found: list[Evidence] = []
     for profile in knowledge.profiles.values():
         answers = _answers(profile, command)
         for observation in seen:
             behaviour = observation.kind in (Kind.REVISION, Kind.LINE)
-            for rule in _rules_for(profile, observation.kind):
+            # The line `Revision: X` says nothing that the revision X does not.
+            again = observation.kind is Kind.LINE and observation.text.endswith(revisions)
+            for rule in () if again else _rules_for(profile, observation.kind):
                 found += _apply(profile, rule, observation, behaviour)
-            if observation.kind is Kind.LINE:
-                for rule in answers:
-                    found += _apply(profile, rule, observation, behaviour=True)
+            for rule in answers if observation.kind is Kind.LINE else ():
+                found += _apply(profile, rule, observation, behaviour=True)
     found += _generic(seen)
     return tuple(dict.fromkeys(found))
 
