@@ -2,8 +2,10 @@
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
+# What a run keeps stays in the checkout.
+export ATPROBE_STATE_DIR ?= $(abspath $(VENV))/state
 
-.PHONY: help demo test lint replay unit bench format clean
+.PHONY: help demo test lint replay unit package bench format clean
 
 help:
 	@echo "make demo    the main job on emulated modules, no hardware needed"
@@ -13,7 +15,7 @@ help:
 demo: $(VENV)/.run
 	$(BIN)/atprobe demo
 
-test: lint replay unit
+test: lint replay unit package
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
@@ -27,6 +29,14 @@ replay: $(VENV)/.test
 
 unit: $(VENV)/.test
 	$(BIN)/pytest -n auto
+
+# The wheel, installed where there is no checkout: the profiles have to be in it.
+package: $(VENV)/.test
+	rm -rf $(VENV)/wheel $(VENV)/installed
+	$(BIN)/pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir $(VENV)/wheel .
+	$(BIN)/python -m venv $(VENV)/installed
+	$(VENV)/installed/bin/pip install --quiet --disable-pip-version-check $(VENV)/wheel/*.whl
+	cd / && $(abspath $(VENV))/installed/bin/atprobe demo --quiet --format jsonl | grep -c '"imei"'
 
 bench: $(VENV)/.test
 	$(BIN)/python bench/run.py
