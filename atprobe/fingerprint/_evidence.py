@@ -26,8 +26,9 @@ def evidence_of(knowledge: Knowledge, command: Command, observations: Iterable[O
             again = observation.kind is Kind.LINE and observation.text.endswith(revisions)
             for rule in () if again else _rules_for(profile, observation.kind):
                 found += _apply(profile, rule, observation, behaviour)
-            for rule in answers if observation.kind is Kind.LINE else ():
-                found += _apply(profile, rule, observation, behaviour=True)
+        lines = [observation for observation in seen if observation.kind is Kind.LINE]
+        for rule in answers:
+            found += _one_value_each([e for line in lines for e in _apply(profile, rule, line, behaviour=True)])
     found += _generic(seen)
     return tuple(dict.fromkeys(found))
 
@@ -53,6 +54,14 @@ def _answers(profile: Profile, command: Command) -> tuple[Rule, ...]:
     """A profile's rules for the answer to this command, which another profile may have asked."""
     sent = normalise(command.send)
     return tuple(rule for own in profile.commands if normalise(own.send) == sent for rule in own.answers)
+
+
+def _one_value_each(evidence: list[Evidence]) -> list[Evidence]:
+    """Without the claims for which one rule gave several values: a list of what is stored says not what runs."""
+    values: dict[Claim, set[str]] = {}
+    for each in evidence:
+        values.setdefault(each.claim, set()).add(each.value)
+    return [each for each in evidence if len(values[each.claim]) == 1]
 
 
 def _rules_for(profile: Profile, kind: Kind) -> tuple[Rule, ...]:

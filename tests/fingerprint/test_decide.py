@@ -137,6 +137,11 @@ def test_a_silent_label_is_found_out_by_a_tell(knowledge: Knowledge) -> None:
     assert (identity.maker, identity.build) == ("bolt", "7")
 
 
+def test_a_list_of_what_is_stored_says_not_what_runs(knowledge: Knowledge) -> None:
+    identity, _ = interview(knowledge, {"AT+BOLT": ["tell bolt 7", "tell bolt 8"]})
+    assert (identity.maker, identity.build) == ("bolt", None)
+
+
 def test_a_label_without_behaviour_is_put_to_the_test(knowledge: Knowledge) -> None:
     honest, _ = interview(knowledge, {"AT+CGMI": ["acme"], "AT+ACME": ["tell acme 9"]})
     liar, _ = interview(knowledge, {"AT+CGMI": ["acme"], "AT+BOLT": ["tell bolt 9"]})
