@@ -97,6 +97,11 @@ class Conversation:
         """Whether information text for the present command has arrived."""
         return bool(self._after) or (self._echo is None and bool(self._before))
 
+    @property
+    def progress(self) -> tuple[int, bool]:
+        """Changes while a reply grows, and not where only unsolicited codes or noise come in."""
+        return len(self._before) + len(self._after), self._lines.unfinished
+
     def send(self, command: str) -> bytes:
         """Begin a command line; returns the bytes to write. Raises ValueError on a line end inside it."""
         if not command or not command.isascii() or not command.isprintable():

@@ -36,6 +36,11 @@ class LineBuffer:
         self._cut = False
         self._held: bytes | None = None
 
+    @property
+    def unfinished(self) -> bool:
+        """Whether a line has begun and not ended."""
+        return bool(self._tail)
+
     def feed(self, data: bytes) -> list[Line]:
         """Take bytes, return the lines they complete."""
         lines: list[Line] = []

@@ -8,12 +8,15 @@ from atprobe.at import normalise
 from atprobe.fingerprint._decide import decide
 from atprobe.fingerprint._evidence import evidence_of, evidence_of_usb
 from atprobe.fingerprint._extract import Observation, observe
-from atprobe.fingerprint._questions import next_command
+from atprobe.fingerprint._questions import next_command, unanswered
 from atprobe.knowledge import Knowledge
 from atprobe.model import Evidence, Identity, Reply, UsbInfo
 
 Ask = Callable[[str, float | None], Reply]
 """Sends one command; the second argument is a deadline in seconds, None for the usual one."""
+
+IMPATIENT_SECONDS = 1.0
+"""The deadline of a module that has been seen to ignore commands; what comes later still counts as late."""
 
 
 class Interview:
@@ -32,7 +35,9 @@ class Interview:
             command = next_command(self._knowledge, self.identity, self._evidence, self._observations, self._asked)
             if command is None:
                 return self.identity
-            reply = ask(command.send, command.seconds)
+            # Once it has let a command pass in silence, the next unknown one gets less time to do so.
+            impatient = IMPATIENT_SECONDS if unanswered(self._asked) else None
+            reply = ask(command.send, command.seconds or impatient)
             self._asked[normalise(command.send)] = reply
             observations = observe(command, reply)
             self._observations += observations

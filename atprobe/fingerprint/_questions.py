@@ -8,10 +8,13 @@ from atprobe.at import normalise
 from atprobe.fingerprint._decide import best
 from atprobe.fingerprint._extract import Kind, Observation
 from atprobe.knowledge import Command, Knowledge, Profile
-from atprobe.model import Claim, Evidence, Identity, Reply, Strength
+from atprobe.model import Claim, Ended, Evidence, Identity, Reply, Strength
 
 MAX_COMMANDS = 48
 """A module that answers nonsense to everything is left alone after so many commands."""
+
+MAX_UNANSWERED = 10
+"""A module that lets commands pass in silence costs a deadline for each; after so many it is asked no more."""
 
 GENERIC = "generic"
 _ALWAYS_WANTED = frozenset({Claim.BRAND, Claim.MODEL, Claim.FIRMWARE, Claim.IMEI})
@@ -30,7 +33,7 @@ def next_command(
     each only while a claim it settles is open; then, while no behaviour speaks for a maker, the commands that
     give one away, the makers that the bus hints at first.
     """
-    if len(asked) >= MAX_COMMANDS:
+    if len(asked) >= MAX_COMMANDS or unanswered(asked) >= MAX_UNANSWERED:
         return None
     open_claims = _open(knowledge, identity, evidence, observations)
     for slug, command in _in_order(knowledge, identity, evidence):
@@ -40,6 +43,11 @@ def next_command(
         if (own and command.settles & open_claims) or (command.tell and _undecided(identity, evidence)):
             return command
     return None
+
+
+def unanswered(asked: Mapping[str, Reply]) -> int:
+    """How many commands the module let pass in silence."""
+    return sum(reply.ended is Ended.TIMEOUT for reply in asked.values())
 
 
 def _in_order(

@@ -133,9 +133,11 @@ class Session:
             data = self._read(limit - now)
             if not data:
                 continue
-            heard = self._clock()
+            before = self._conversation.progress
             if (completed := self._sort(self._conversation.receive(data))) is not None:
                 return completed
+            if self._conversation.progress != before:
+                heard = self._clock()
         if (completed := self._sort(self._conversation.flush())) is not None:
             return completed
         reply = self._conversation.abandon()

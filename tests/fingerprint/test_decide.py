@@ -6,7 +6,7 @@ import pytest
 
 from atprobe.fingerprint import Interview
 from atprobe.knowledge import Knowledge, load
-from atprobe.model import Claim, Identity, Reply, Strength, UsbInfo, is_imei
+from atprobe.model import Claim, Ended, Identity, Reply, Strength, UsbInfo, is_imei
 
 MAKER = r"""
 labels:
@@ -210,3 +210,16 @@ def test_a_module_that_answers_nonsense_to_everything_is_left_alone(knowledge: K
     identity = Interview(knowledge).run(ask)
     assert identity.maker is None
     assert count < 12
+
+
+def test_a_module_that_ignores_commands_is_given_less_time_for_them(knowledge: Knowledge) -> None:
+    waited: list[float | None] = []
+
+    def ask(command: str, seconds: float | None) -> Reply:
+        waited.append(seconds)
+        return Reply(command, (), None, Ended.TIMEOUT)
+
+    Interview(knowledge).run(ask)
+    assert waited[0] is None
+    assert set(waited[1:]) == {1.0}
+    assert len(waited) <= 10

@@ -88,6 +88,22 @@ def test_a_reply_without_final_code_ends_by_quiet_and_sooner_once_known() -> Non
     assert second.seconds < first.seconds < 2
 
 
+def test_unsolicited_codes_do_not_keep_a_reply_open() -> None:
+    """No final result code, and +CREG every 50 ms: the reply still ends long before its deadline."""
+
+    class Chatty(Module):
+        def read(self, seconds: float) -> bytes:
+            data = super().read(min(seconds, 0.05))
+            return data or b"\r\n+CREG: 1\r\n"
+
+    module = Chatty(table({"AT+CGMM": b"T99W175\r\n"}))
+    session = session_with(module, timeout=30)
+    session.wake()
+    reply = session.ask("AT+CGMM")
+    assert (reply.text, reply.ended) == (("T99W175",), Ended.QUIET)
+    assert reply.seconds < 2
+
+
 @pytest.mark.parametrize("echo", [True, False])
 @pytest.mark.parametrize("delay", [3.5, 5.0, 7.9])
 def test_a_late_reply_is_matched_to_its_own_command(echo: bool, delay: float) -> None:
