@@ -15,7 +15,7 @@ from atprobe.model import Evidence, Identity, Reply, UsbInfo
 Ask = Callable[[str, float | None], Reply]
 """Sends one command; the second argument is a deadline in seconds, None for the usual one."""
 
-IMPATIENT_SECONDS = 1.0
+IMPATIENT_SECONDS = 0.5
 """The deadline of a module that has been seen to ignore commands; what comes later still counts as late."""
 
 

@@ -13,7 +13,7 @@ from atprobe.model import Claim, Ended, Evidence, Identity, Reply, Strength
 MAX_COMMANDS = 48
 """A module that answers nonsense to everything is left alone after so many commands."""
 
-MAX_UNANSWERED = 10
+MAX_UNANSWERED = 24
 """A module that lets commands pass in silence costs a deadline for each; after so many it is asked no more."""
 
 GENERIC = "generic"

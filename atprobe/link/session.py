@@ -161,6 +161,8 @@ class Session:
                 text = tuple(line for line in stray.text if normalise(line) not in ("AT", normalise(missed.command)))
                 if text and late is None:
                     late = replace(missed, text=text, final=stray.final, ended=Ended.LATE)
+            if in_step.final is None and self._strays:
+                self._conversation.echoes = None  # results come without the echo that was seen before: trust it no more
             self._strays.clear()
             if in_step.final is not None:
                 self._conversation.forgive()

@@ -221,5 +221,5 @@ def test_a_module_that_ignores_commands_is_given_less_time_for_them(knowledge: K
 
     Interview(knowledge).run(ask)
     assert waited[0] is None
-    assert set(waited[1:]) == {1.0}
+    assert set(waited[1:]) == {0.5}
     assert len(waited) <= 10

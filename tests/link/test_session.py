@@ -133,6 +133,18 @@ def test_a_command_that_is_never_answered_costs_one_deadline_and_no_more() -> No
     assert module.now < 5
 
 
+def test_an_echo_that_goes_away_is_not_waited_for() -> None:
+    def answer(command: str, count: int) -> Answer | None:
+        if command == "AT":
+            return b"AT\r\r\nOK\r\n" if count == 1 else b"\r\nOK\r\n"
+        return None if command == "AT+SLOW?" else b"\r\nEC25\r\n\r\nOK\r\n"
+
+    session = session_with(Module(answer), timeout=1)
+    session.wake()
+    assert session.ask("AT+SLOW?").ended is Ended.TIMEOUT
+    assert session.ask("AT+CGMM").text == ("EC25",)
+
+
 def test_a_module_that_dies_half_way_is_reported() -> None:
     module = Module(lambda command, count: b"OK\r\n" if command == "AT" and count == 1 else None)
     session = session_with(module, timeout=1)
