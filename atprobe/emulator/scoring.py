@@ -183,10 +183,11 @@ def mask(knowledge: Knowledge, transcript: Transcript) -> Transcript:
 
     def exchange(given: Exchange) -> Exchange:
         echo = normalise(given.send or "")
-        manufacturer = "GMI" in echo
 
         def one(text: str) -> str:
-            return text if not text.strip() or normalise(text) == echo else line(text, manufacturer)
+            if not text.strip() or normalise(text) == echo:
+                return text
+            return line(text, "GMI" in echo or (echo.startswith("ATI") and not re.search(r"\d", text)))
 
         raw = None if given.raw is None else "".join(one(part) for part in re.split(r"([\r\n]+)", given.raw))
         return Exchange(given.send, tuple(one(text) for text in given.recv), raw)

@@ -22,15 +22,27 @@ def decide(knowledge: Knowledge, evidence: Iterable[Evidence], observations: Ite
     """Who the evidence says this module is."""
     all_evidence = tuple(dict.fromkeys(evidence))
     seen = tuple(observations)
-    maker = _maker(all_evidence)
+    labels = [o.text for o in seen if o.kind is Kind.MANUFACTURER]
+    strangers = [label for label in dict.fromkeys(labels) if not _is_known_label(knowledge, label)]
+    maker = _maker(all_evidence, bool(strangers))
+    unfamiliar = _unfamiliar(all_evidence, maker) if maker else ()
+    doubts = []
+    if maker and unfamiliar:
+        given = " and ".join(unfamiliar)
+        doubts = [f"only its label speaks for {knowledge.makers[maker].name}: its {given} is in no form known there"]
+    if len(unfamiliar) > 1:
+        # Model and firmware both speak against the name, which is easily given: better unknown than wrong.
+        maker = None
+    who = knowledge.makers[maker].name if maker else None
+    unknown_names = [f"it calls its maker {label!r}, which is no known name of {who}" for label in strangers if who]
     chosen = {claim: best(all_evidence, claim, maker) for claim in _VALUES}
-    brand = _brand(all_evidence, maker, any(o.kind is Kind.MANUFACTURER for o in seen))
+    brand = _brand(all_evidence, maker, labelled=bool(labels))
     return Identity(
         maker=maker,
         brand=brand,
         **{claim.value: found.value if found else None for claim, found in chosen.items()},
         confidence=_confidence(all_evidence, maker),
-        conflicts=tuple(_conflicts(knowledge, all_evidence, seen, maker, chosen)),
+        conflicts=(*doubts, *unknown_names, *_conflicts(knowledge, all_evidence, seen, maker, chosen)),
         evidence=tuple(sorted(all_evidence, key=lambda e: -e.strength.rank)),
     )
 
@@ -38,13 +50,23 @@ def decide(knowledge: Knowledge, evidence: Iterable[Evidence], observations: Ite
 def best(evidence: Iterable[Evidence], claim: Claim, maker: str | None) -> Evidence | None:
     """The evidence that speaks for a claim: of the decided maker's rules or generic, strongest first.
 
-    Among equals the module's own words come before what a firmware name implies, and earlier before later.
+    Among equals the module's own words come before what a firmware name implies, the answer to a question for
+    this very thing before a line of ATI, and earlier before later.
     """
     fitting = [e for e in evidence if e.claim is claim and (e.maker in (None, maker) or maker is None)]
-    return max(fitting, key=lambda e: (e.strength.rank, e.maker is not None, not e.behaviour), default=None)
+    return max(
+        fitting,
+        key=lambda e: (e.strength.rank, e.maker is not None, not e.behaviour, not e.source.startswith("ATI")),
+        default=None,
+    )
 
 
-def _maker(evidence: tuple[Evidence, ...]) -> str | None:
+def _is_known_label(knowledge: Knowledge, label: str) -> bool:
+    return any(rule.match(label) is not None for profile in knowledge.profiles.values() for rule in profile.labels)
+
+
+def _maker(evidence: tuple[Evidence, ...], strange_label: bool) -> str | None:
+    """Whose module it is. `strange_label`: it calls its maker by a name that no profile knows."""
     about = [e for e in evidence if e.claim is Claim.MAKER and e.strength is not Strength.HINT]
     for behaviour in (True, False):
         rank = max((e.strength.rank for e in about if e.behaviour is behaviour), default=0)
@@ -54,6 +76,9 @@ def _maker(evidence: tuple[Evidence, ...]) -> str | None:
         # their firmware alike), and then whoever shows any of them stands for election.
         least = rank if rank == Strength.DECISIVE.rank or not behaviour else Strength.WEAK.rank
         makers = {e.value for e in about if e.behaviour is behaviour and e.strength.rank >= least}
+        if strange_label and not behaviour and rank < Strength.DECISIVE.rank:
+            # Model names are short, and strangers come upon the same ones: something has to behave like it too.
+            makers &= {e.value for e in about if e.behaviour}
         if len(makers) > 1:
             # All else that was seen has to tell them apart.
             scores = {maker: _score(e for e in about if e.value == maker) for maker in makers}
@@ -64,9 +89,9 @@ def _maker(evidence: tuple[Evidence, ...]) -> str | None:
 
 
 def _score(evidence: Iterable[Evidence]) -> float:
-    """The probability that at least one of these is right, each rule and text counted once."""
+    """The probability that at least one of these is right; what one answer says in one strength counts once."""
     doubt = 1.0
-    for weight in {(e.text, e.behaviour): e.strength.weight for e in evidence}.values():
+    for weight in {(e.source, e.behaviour, e.strength): e.strength.weight for e in evidence}.values():
         doubt *= 1 - weight
     return 1 - doubt
 
@@ -79,6 +104,8 @@ def _confidence(evidence: tuple[Evidence, ...], maker: str | None) -> float:
     # What speaks as well for this maker as for another speaks against neither.
     shared = {(e.text, e.strength.rank) for e in about if e.value == maker}
     rivals = [e for e in about if e.value != maker and not any(e.text == t and e.strength.rank <= r for t, r in shared)]
+    if _unfamiliar(evidence, maker):
+        own /= 2
     against = max((_score(e for e in rivals if e.value == other) for other in {e.value for e in rivals}), default=0.0)
     # Rounded down: nothing here is certain.
     return math.floor(own * (1 - against / 2) * 100) / 100
@@ -110,11 +137,6 @@ def _conflicts(
         texts = ", ".join(dict.fromkeys(repr(e.text) for e in about if e.value == other))
         says = f"{texts} speaks for {knowledge.makers[other].name}"
         yield f"{says}, the rest for {name}" if name else f"{says}, and something else for another maker"
-    labels = dict.fromkeys(o.text for o in seen if o.kind is Kind.MANUFACTURER)
-    for label in labels if maker else ():
-        known = any(rule.match(label) is not None for p in knowledge.profiles.values() for rule in p.labels)
-        if not known:
-            yield f"it calls its maker {label!r}, which is no known name of {name}"
     model = chosen[Claim.MODEL]
     revisions = {e.text for e in evidence if e.claim is Claim.FIRMWARE}
     implied = [e for e in evidence if e.claim is Claim.MODEL and e.maker == maker and e.text in revisions]
@@ -125,6 +147,15 @@ def _conflicts(
     imeis = dict.fromkeys(e.value for e in evidence if e.claim is Claim.IMEI)
     if len(imeis) > 1:
         yield f"it gave more than one IMEI: {', '.join(imeis)}"
+
+
+def _unfamiliar(evidence: tuple[Evidence, ...], maker: str) -> tuple[Claim, ...]:
+    """What a module gave besides the name of this maker, if its name is all that speaks for the maker."""
+    names = {e.text for e in evidence if e.claim is Claim.BRAND and e.value == maker}
+    about = [e for e in evidence if e.claim is Claim.MAKER and e.value == maker and e.strength is not Strength.HINT]
+    if any(e.behaviour or e.text not in names for e in about):
+        return ()
+    return tuple(c for c in (Claim.MODEL, Claim.FIRMWARE) if any(e.claim is c for e in evidence))
 
 
 def _akin(one: str, other: str) -> bool:

@@ -29,7 +29,10 @@ def evidence_of(knowledge: Knowledge, command: Command, observations: Iterable[O
         lines = [observation for observation in seen if observation.kind is Kind.LINE]
         for rule in answers:
             found += _one_value_each([e for line in lines for e in _apply(profile, rule, line, behaviour=True)])
-    found += _generic(seen)
+    generic = knowledge.profiles.get("generic")
+    if generic is not None and any(normalise(c.send) == normalise(command.send) for c in generic.commands):
+        # A maker's own question means nothing to other makers' modules, whose answer is then no model.
+        found += _generic(seen)
     return tuple(dict.fromkeys(found))
 
 
@@ -107,22 +110,38 @@ def _generic(seen: tuple[Observation, ...]) -> list[Evidence]:
         elif observation.kind is Kind.MODEL and _is_name(observation.text):
             add(Claim.MODEL, observation.text, observation)
         elif observation.kind is Kind.REVISION and _is_revision(observation.text):
-            add(Claim.FIRMWARE, _SUFFIX.sub("", observation.text), observation)
+            add(Claim.FIRMWARE, _clean(observation.text), observation)
     bare = [observation for observation in seen if observation.kind is Kind.BARE]
     named = {o.kind for o in seen}
     if bare and Kind.MODEL not in named and Kind.MANUFACTURER not in named:
+        # Manufacturer, model, revision, in this order; one line alone is the model if it looks like one.
         model = bare[1] if len(bare) > 1 else bare[0]
-        if _is_name(model.text):
+        if _is_name(model.text) and (len(bare) > 1 or re.search(r"\d", model.text)):
             add(Claim.MODEL, model.text, model)
         if len(bare) > 2 and Kind.REVISION not in named and _is_revision(bare[2].text):
             add(Claim.FIRMWARE, bare[2].text, bare[2])
     return found
 
 
+def _clean(revision: str) -> str:
+    """A revision without the build dates that Qualcomm and others hang behind it."""
+    while (shorter := _SUFFIX.sub("", revision)) != revision:
+        revision = shorter
+    return revision
+
+
+_VERSION = re.compile(r"(?:v|ver|version|rev|revision|r)?[ .:]*\d+(?:[._-]\d+)*[a-z]?", re.I)
+_ADDRESS = re.compile(r"(?:[0-9A-F]{12}|[0-9A-F]{16})", re.I)
+
+
 def _is_name(text: str) -> bool:
-    """A model has a letter and a digit or is a word; `0`, `88` and `4105` are numbers Qualcomm puts there."""
-    return bool(re.search(r"[A-Za-z]", text)) and len(text) <= 64
+    """Whether this can be a model. `0`, `88` and `4105` are numbers Qualcomm puts there; versions, hardware
+    addresses and error words (`invalid_param`) turn up there too.
+    """
+    if not re.search(r"[A-Za-z]", text) or len(text) > 64 or _VERSION.fullmatch(text) or _ADDRESS.fullmatch(text):
+        return False
+    return not re.fullmatch(r"[a-z_]+", text)
 
 
 def _is_revision(text: str) -> bool:
-    return bool(re.search(r"\d", text)) and len(text) <= 128
+    return bool(re.search(r"\d", text)) and len(text) <= 128 and not _ADDRESS.fullmatch(text)

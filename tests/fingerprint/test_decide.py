@@ -119,6 +119,27 @@ def test_an_unknown_label_is_reported(knowledge: Knowledge) -> None:
     assert any("'Baiwang'" in conflict for conflict in identity.conflicts)
 
 
+def test_a_strangers_model_proves_nothing_by_looking_alike(knowledge: Knowledge) -> None:
+    stranger, _ = interview(knowledge, {"AT+CGMI": ["Someone"], "AT+CGMM": ["AC25"]})
+    nameless, _ = interview(knowledge, {"AT+CGMM": ["AC25"]})
+    behaving, _ = interview(knowledge, {"AT+CGMI": ["Someone"], "AT+CGMM": ["AC25"], "AT+CGMR": ["ACME-1"]})
+    assert (stranger.maker, stranger.model) == (None, "AC25")
+    assert (nameless.maker, behaving.maker) == ("acme", "acme")
+
+
+def test_a_name_alone_against_unfamiliar_words_is_doubted(knowledge: Knowledge) -> None:
+    doubted, _ = interview(knowledge, {"AT+CGMI": ["acme"], "AT+CGMM": ["QX77"]})
+    assert (doubted.maker, doubted.brand, doubted.model) == ("acme", "acme", "QX77")
+    assert doubted.confidence <= 0.5
+    refused, _ = interview(knowledge, {"AT+CGMI": ["acme"], "AT+CGMM": ["QX77"], "AT+CGMR": ["9.9.9"]})
+    assert (refused.maker, refused.brand, refused.model) == (None, "acme", "QX77")
+    for identity in (doubted, refused):
+        assert any("only its label speaks for Acme" in conflict for conflict in identity.conflicts)
+    familiar, _ = interview(knowledge, {"AT+CGMI": ["acme"], "AT+CGMM": ["AC25"], "AT+CGMR": ["9.9.9"]})
+    assert (familiar.maker, familiar.conflicts) == ("acme", ())
+    assert familiar.confidence > 0.5
+
+
 def test_a_shared_behaviour_is_decided_by_the_label(knowledge: Knowledge) -> None:
     identity, _ = interview(knowledge, {"AT+CGMI": ["bolt"], "AT+CGMR": ["SHARED-1"]})
     assert identity.maker == "bolt"
@@ -169,6 +190,17 @@ def test_a_number_is_no_model(knowledge: Knowledge) -> None:
     }
     identity, _ = interview(knowledge, answers)
     assert (identity.maker, identity.model, identity.firmware) == (None, None, "X-1")
+
+
+@pytest.mark.parametrize("text", ["V1.1", "R309", "Rev 1.00", "000D6F0000D5E2C2", "invalid_param", "88"])
+def test_versions_addresses_and_error_words_are_no_models(knowledge: Knowledge, text: str) -> None:
+    identity, _ = interview(knowledge, {"AT+CGMM": [text]})
+    assert identity.model is None
+
+
+def test_a_question_for_the_thing_itself_beats_a_line_of_ati(knowledge: Knowledge) -> None:
+    identity, _ = interview(knowledge, {"ATI": ["NEO", "N58", "V001"], "AT+CGMR": ["N58-R04-STD-BZ-03"]})
+    assert (identity.model, identity.firmware) == ("N58", "N58-R04-STD-BZ-03")
 
 
 def test_every_claim_rests_on_text(knowledge: Knowledge) -> None:
