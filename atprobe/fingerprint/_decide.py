@@ -22,8 +22,8 @@ def decide(knowledge: Knowledge, evidence: Iterable[Evidence], observations: Ite
     """Who the evidence says this module is."""
     all_evidence = tuple(dict.fromkeys(evidence))
     seen = tuple(observations)
-    labels = [o.text for o in seen if o.kind is Kind.MANUFACTURER]
-    strangers = [label for label in dict.fromkeys(labels) if not _is_known_label(knowledge, label)]
+    labels = _labels(knowledge, all_evidence, seen)
+    strangers = [label for label in labels if not _is_known_label(knowledge, label)]
     maker = _maker(all_evidence, bool(strangers))
     unfamiliar = _unfamiliar(all_evidence, maker) if maker else ()
     doubts = []
@@ -59,6 +59,19 @@ def best(evidence: Iterable[Evidence], claim: Claim, maker: str | None) -> Evide
         key=lambda e: (e.strength.rank, e.maker is not None, not e.behaviour, not e.source.startswith("ATI")),
         default=None,
     )
+
+
+def _labels(knowledge: Knowledge, evidence: tuple[Evidence, ...], seen: tuple[Observation, ...]) -> tuple[str, ...]:
+    """What the module calls its maker: what it gave as manufacturer, or else the first of the bare lines of ATI."""
+    labels = [o.text for o in seen if o.kind is Kind.MANUFACTURER]
+    bare = [o.text for o in seen if o.kind is Kind.BARE]
+    known = [text for text in bare if _is_known_label(knowledge, text)]
+    models = {e.text for e in evidence if e.claim is Claim.MODEL and e.maker is not None}
+    if known:
+        labels += known
+    elif not labels and len(bare) > 1 and bare[0] not in models:
+        labels.append(bare[0])
+    return tuple(dict.fromkeys(labels))
 
 
 def _is_known_label(knowledge: Knowledge, label: str) -> bool:

@@ -29,10 +29,14 @@ def evidence_of(knowledge: Knowledge, command: Command, observations: Iterable[O
         lines = [observation for observation in seen if observation.kind is Kind.LINE]
         for rule in answers:
             found += _one_value_each([e for line in lines for e in _apply(profile, rule, line, behaviour=True)])
-    generic = knowledge.profiles.get("generic")
-    if generic is not None and any(normalise(c.send) == normalise(command.send) for c in generic.commands):
+    if any(normalise(standard.send) == normalise(command.send) for standard in knowledge.standard):
         # A maker's own question means nothing to other makers' modules, whose answer is then no model.
         found += _generic(seen)
+    found += [
+        Evidence(Claim.IMEI, o.text, Strength.STRONG, o.source, o.text)
+        for o in seen
+        if o.kind is Kind.IMEI and is_imei(o.text)
+    ]
     return tuple(dict.fromkeys(found))
 
 
@@ -101,13 +105,11 @@ def _generic(seen: tuple[Observation, ...]) -> list[Evidence]:
     """What the standards alone make of it: weak, so that any maker's rule says it better."""
     found: list[Evidence] = []
 
-    def add(claim: Claim, value: str, observation: Observation, strength: Strength = Strength.WEAK) -> None:
-        found.append(Evidence(claim, value, strength, observation.source, observation.text))
+    def add(claim: Claim, value: str, observation: Observation) -> None:
+        found.append(Evidence(claim, value, Strength.WEAK, observation.source, observation.text))
 
     for observation in seen:
-        if observation.kind is Kind.IMEI and is_imei(observation.text):
-            add(Claim.IMEI, observation.text, observation, Strength.STRONG)
-        elif observation.kind is Kind.MODEL and _is_name(observation.text):
+        if observation.kind is Kind.MODEL and _is_name(observation.text):
             add(Claim.MODEL, observation.text, observation)
         elif observation.kind is Kind.REVISION and _is_revision(observation.text):
             add(Claim.FIRMWARE, _clean(observation.text), observation)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 
 from atprobe.at import normalise
 from atprobe.fingerprint._decide import best
 from atprobe.fingerprint._extract import Kind, Observation
-from atprobe.knowledge import Command, Knowledge, Profile
+from atprobe.knowledge import GENERIC, Command, Knowledge, Profile
 from atprobe.model import Claim, Ended, Evidence, Identity, Reply, Strength
 
 MAX_COMMANDS = 48
@@ -16,7 +17,6 @@ MAX_COMMANDS = 48
 MAX_UNANSWERED = 24
 """A module that lets commands pass in silence costs a deadline for each; after so many it is asked no more."""
 
-GENERIC = "generic"
 _ALWAYS_WANTED = frozenset({Claim.BRAND, Claim.MODEL, Claim.FIRMWARE, Claim.IMEI})
 
 
@@ -39,6 +39,8 @@ def next_command(
     for slug, command in _in_order(knowledge, identity, evidence):
         if normalise(command.send) in asked or _answered(command.same_as, asked):
             continue
+        if command.for_models and not re.fullmatch(command.for_models, identity.model or "", re.I):
+            continue
         own = slug in (GENERIC, identity.maker)
         if (own and command.settles & open_claims) or (command.tell and _undecided(identity, evidence)):
             return command
@@ -53,8 +55,7 @@ def unanswered(asked: Mapping[str, Reply]) -> int:
 def _in_order(
     knowledge: Knowledge, identity: Identity, evidence: tuple[Evidence, ...]
 ) -> Iterator[tuple[str, Command]]:
-    generic = knowledge.profiles.get(GENERIC)
-    standard = [(GENERIC, command) for command in generic.commands] if generic else []
+    standard = [(GENERIC, command) for command in knowledge.standard]
     yield from standard[:1]
     own = knowledge.profiles.get(identity.maker or "")
     if own is not None:

@@ -3,10 +3,11 @@
 from atprobe.knowledge._load import lint, load, state_dir
 from atprobe.knowledge._root import default_root
 from atprobe.knowledge._transcripts import dump_transcript, load_transcript, transcripts
-from atprobe.knowledge._types import Command, Knowledge, Maker, Profile, Rule
+from atprobe.knowledge._types import GENERIC, Command, Knowledge, Maker, Profile, Rule
 from atprobe.knowledge._yaml import ProfileError, ProfileProblem
 
 __all__ = [
+    "GENERIC",
     "Command",
     "Knowledge",
     "Maker",

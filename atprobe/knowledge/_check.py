@@ -261,6 +261,7 @@ def _command(check: Checker, node: Node) -> Data:
             "tell": check.flag,
             "seconds": check.number,
             "same_as": check.text,
+            "for_models": check.pattern,
             "answers": lambda item: check.items(item, "answers", lambda rule: _rule(check, rule, "answers")),
             "source": check.text,
             "confidence": check.choice(CONFIDENCES),

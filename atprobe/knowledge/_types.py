@@ -12,6 +12,12 @@ from atprobe.at import normalise
 from atprobe.knowledge._check import fill
 from atprobe.model import Claim, Strength
 
+MAX_TEXT = 512
+"""Longer texts match no rule: the longest real one has some 300 characters, and patterns cost time on hostile ones."""
+
+GENERIC = "generic"
+"""The folder of what every module may know (V.250, 3GPP TS 27.007)."""
+
 Reads = Literal["identity", "manufacturer", "model", "revision", "imei"]
 
 
@@ -30,7 +36,7 @@ class Rule:
 
     def match(self, text: str) -> dict[Claim, str] | None:
         """What the whole of `text` says by this rule; None where it does not match."""
-        found = self._compiled.fullmatch(text)
+        found = self._compiled.fullmatch(text) if len(text) <= MAX_TEXT else None
         if found is None:
             return None
         filled = ((claim, fill(template, found)) for claim, template in self.claims)
@@ -48,6 +54,8 @@ class Command:
     """Worth asking a module of unknown maker: a good answer gives the maker away."""
     seconds: float | None = None
     same_as: str | None = None
+    for_models: str | None = None
+    """Asked only of modules whose model matches this pattern as a whole."""
     answers: tuple[Rule, ...] = ()
 
 
@@ -95,6 +103,12 @@ class Knowledge:
     """Every command, normalised, that some profile declares as reading. Nothing else is ever sent."""
     unsolicited: tuple[str, ...] = ()
     redact: tuple[str, ...] = ()
+
+    @property
+    def standard(self) -> tuple[Command, ...]:
+        """The standard commands, in the order in which they are asked."""
+        profile = self.profiles.get(GENERIC)
+        return profile.commands if profile else ()
 
     @property
     def makers(self) -> dict[str, Maker]:
@@ -161,5 +175,6 @@ def _command(data: dict[str, Any]) -> Command:
         data.get("tell", False),
         data.get("seconds"),
         data.get("same_as"),
+        data.get("for_models"),
         tuple(_rule(rule) for rule in data.get("answers", ())),
     )

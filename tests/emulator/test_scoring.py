@@ -67,7 +67,7 @@ def test_what_is_left_out_has_a_reason(own: Score) -> None:
 
 
 def test_nothing_is_ever_set(own: Score, strangers: Score) -> None:
-    """AT+CGSN=1 has the form of a setting and asks for the IMEI (27.007 5.4); it is the one exception."""
+    """AT+CGSN=1 has the form of a setting and asks for the IMEI (27.007 5.4); the BC95 and its like need it."""
     sent = {command for result in results(own, strangers) for command in result.commands}
     assert len(sent) > 20
     for command in sent - {"AT", "AT+CGSN=1"}:

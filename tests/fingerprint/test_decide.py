@@ -140,6 +140,19 @@ def test_a_name_alone_against_unfamiliar_words_is_doubted(knowledge: Knowledge) 
     assert familiar.confidence > 0.5
 
 
+def test_the_first_bare_line_of_ati_is_a_label_too(knowledge: Knowledge) -> None:
+    identity, _ = interview(knowledge, {"ATI": ["Baiwang", "AC25", "Revision: ACME-1"]})
+    assert (identity.maker, identity.brand) == ("acme", None)
+    assert any("'Baiwang'" in conflict for conflict in identity.conflicts)
+    stranger, _ = interview(knowledge, {"ATI": ["Baiwang", "AC25"]})
+    assert stranger.maker is None
+
+
+def test_long_texts_match_nothing(knowledge: Knowledge) -> None:
+    identity, _ = interview(knowledge, {"AT+CGMM": ["A" * 100_000], "ATI": ["x" * 8192] * 60})
+    assert (identity.maker, identity.model) == (None, None)
+
+
 def test_a_shared_behaviour_is_decided_by_the_label(knowledge: Knowledge) -> None:
     identity, _ = interview(knowledge, {"AT+CGMI": ["bolt"], "AT+CGMR": ["SHARED-1"]})
     assert identity.maker == "bolt"
@@ -255,3 +268,13 @@ def test_a_module_that_ignores_commands_is_given_less_time_for_them(knowledge: K
     assert waited[0] is None
     assert set(waited[1:]) == {0.5}
     assert len(waited) <= 10
+
+
+def test_a_command_for_some_models_is_asked_of_those_alone() -> None:
+    own = load()
+    imei = {"AT+CGSN=1": ["+CGSN:490154203237518"]}
+    bc95, asked = interview(own, {"AT+CGMI": ["Quectel"], "AT+CGMM": ["BC95HB-02-STD_850"], **imei})
+    assert (bc95.model, bc95.imei) == ("BC95", "490154203237518")
+    ec25, asked = interview(own, {"AT+CGMI": ["Quectel"], "AT+CGMM": ["EC25"], **imei})
+    assert ec25.imei is None
+    assert "AT+CGSN=1" not in asked
