@@ -26,6 +26,7 @@ def decide(knowledge: Knowledge, evidence: Iterable[Evidence], observations: Ite
     strangers = [label for label in labels if not _is_known_label(knowledge, label)]
     maker = _maker(all_evidence, bool(strangers))
     unfamiliar = _unfamiliar(all_evidence, maker) if maker else ()
+    named = maker
     doubts = []
     if maker and unfamiliar:
         given = " and ".join(unfamiliar)
@@ -42,7 +43,12 @@ def decide(knowledge: Knowledge, evidence: Iterable[Evidence], observations: Ite
         brand=brand,
         **{claim.value: found.value if found else None for claim, found in chosen.items()},
         confidence=_confidence(all_evidence, maker),
-        conflicts=(*doubts, *unknown_names, *_conflicts(knowledge, all_evidence, seen, maker, chosen)),
+        conflicts=(
+            *doubts,
+            *unknown_names,
+            *_rivals(knowledge, all_evidence, named, decided=maker is not None),
+            *_conflicts(all_evidence, seen, maker, chosen),
+        ),
         evidence=tuple(sorted(all_evidence, key=lambda e: -e.strength.rank)),
     )
 
@@ -137,19 +143,23 @@ def _brand(evidence: tuple[Evidence, ...], maker: str | None, labelled: bool) ->
     return maker if own_name and not labelled else None
 
 
+def _rivals(knowledge: Knowledge, evidence: tuple[Evidence, ...], named: str | None, *, decided: bool) -> Iterable[str]:
+    """What speaks strongly for makers other than the one that was named first."""
+    about = [e for e in evidence if e.claim is Claim.MAKER and e.strength.rank >= Strength.STRONG.rank]
+    for other in dict.fromkeys(e.value for e in about if e.value != named):
+        texts = ", ".join(dict.fromkeys(repr(e.text) for e in about if e.value == other))
+        says = f"{texts} speaks for {knowledge.makers[other].name}"
+        rest = f"the rest for {knowledge.makers[named].name}" if named and decided else "which does not decide it"
+        yield f"{says}, {rest}"
+
+
 def _conflicts(
-    knowledge: Knowledge,
     evidence: tuple[Evidence, ...],
     seen: tuple[Observation, ...],
     maker: str | None,
     chosen: dict[Claim, Evidence | None],
 ) -> Iterable[str]:
-    name = knowledge.makers[maker].name if maker else None
-    about = [e for e in evidence if e.claim is Claim.MAKER and e.strength.rank >= Strength.STRONG.rank]
-    for other in dict.fromkeys(e.value for e in about if e.value != maker):
-        texts = ", ".join(dict.fromkeys(repr(e.text) for e in about if e.value == other))
-        says = f"{texts} speaks for {knowledge.makers[other].name}"
-        yield f"{says}, the rest for {name}" if name else f"{says}, and something else for another maker"
+    """What does not fit together in the rest of the identity."""
     model = chosen[Claim.MODEL]
     revisions = {e.text for e in evidence if e.claim is Claim.FIRMWARE}
     implied = [e for e in evidence if e.claim is Claim.MODEL and e.maker == maker and e.text in revisions]

@@ -2,6 +2,7 @@
 
 import os
 import pty
+import re
 import socket
 import subprocess
 import sys
@@ -134,6 +135,21 @@ def test_a_port_that_takes_no_bytes(line: tuple[int, str], monkeypatch: pytest.M
     assert caught.value.kind is ProblemKind.SILENT
     termios.tcflush(line[0], termios.TCIOFLUSH)
     port.close()
+
+
+def test_a_wwan_port_is_opened_without_line_settings(line: tuple[int, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Old kernels know no line settings on /dev/wwan0at0; a pty stands in for one."""
+    master, path = line
+    monkeypatch.setattr("atprobe.link.transport._WWAN", re.compile(re.escape(path)))
+    monkeypatch.setattr(termios, "tcgetattr", lambda *_: pytest.fail("line settings were touched"))
+    port = open_port(path)
+    port.write(b"AT\r")
+    assert os.read(master, 10) == b"AT\r"
+    os.write(master, b"OK\r\n")
+    assert port.read(2) == b"OK\r\n"
+    assert failure(path).kind is ProblemKind.BUSY
+    port.close()
+    open_port(path).close()
 
 
 def serve_once(answer: bytes) -> tuple[str, threading.Thread]:
