@@ -1,7 +1,7 @@
 """The language on the wire (ITU-T V.250, 3GPP TS 27.007), as a sans-I/O codec: no I/O, no clock, no makers."""
 
 from atprobe.at._command import Form, names, normalise, split
-from atprobe.at._conversation import Completed, Conversation, Event, Stray
+from atprobe.at._conversation import Completed, Conversation, Event, Stray, carries
 from atprobe.at._lines import MAX_LINE
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "Event",
     "Form",
     "Stray",
+    "carries",
     "names",
     "normalise",
     "split",

@@ -79,6 +79,7 @@ class Conversation:
         self._after: list[str] = []
         self._echo: str | None = None
         self._unasked: list[str] = []
+        self._of_owed: list[str] = []
         self._kept = 0
         self._overflow = False
         self._owed: list[frozenset[str]] = []
@@ -135,7 +136,7 @@ class Conversation:
         self._owed.clear()
 
     def _reset(self) -> None:
-        self._before, self._after, self._unasked = [], [], []
+        self._before, self._after, self._unasked, self._of_owed = [], [], [], []
         self._echo, self._kept, self._overflow = None, 0, False
 
     def _take(self, lines: list[Line]) -> list[Event]:
@@ -160,7 +161,9 @@ class Conversation:
             return None
         self._kept += len(text)
         self._overflow = self._overflow or line.cut
-        if self._came_unasked(text):
+        if any(carries(text, owed) for owed in self._owed) and not carries(text, self._own):
+            self._of_owed.append(text)
+        elif self._came_unasked(text):
             self._unasked.append(text)
         elif self._echo is None:
             self._before.append(text)
@@ -173,17 +176,17 @@ class Conversation:
         if self._command is None or stale:
             if self._owed:
                 self._owed.pop(0)
-            stray = Stray(tuple(self._before), code)
-            self._before, self._kept = [], 0
+            stray = Stray((*self._before, *self._of_owed), code)
+            self._before, self._of_owed, self._kept = [], [], 0
             return stray
         return Completed(self._complete(code, Ended.FINAL))
 
     def _complete(self, code: str | None, ended: Ended) -> Reply:
         assert self._command is not None
         if self._after:
-            text, unasked = self._after, self._before + self._unasked
+            text, unasked = self._after, self._before + self._unasked + self._of_owed
         else:
-            text, unasked = self._before, self._unasked
+            text, unasked = self._before, self._unasked + self._of_owed
         if code is not None:
             self.echoes = self._echo is not None
         reply = Reply(self._command, tuple(text), code, ended, self._echo, tuple(unasked), self._overflow)
@@ -211,10 +214,10 @@ class Conversation:
         return self._echo is None and not self._before and len(sent) > 2 and seen.endswith(sent)
 
     def _came_unasked(self, text: str) -> bool:
-        name = _NAME.match(text)
-        if name is not None:
-            if name.group(1).upper() in self._own:
-                return False
-            if any(name.group(1).upper() in owed for owed in self._owed):
-                return True
-        return bool(self._unsolicited_pattern.fullmatch(text))
+        return not carries(text, self._own) and bool(self._unsolicited_pattern.fullmatch(text))
+
+
+def carries(line: str, of: frozenset[str]) -> bool:
+    """Whether a line begins with one of these command names, as the answer to that command does."""
+    name = _NAME.match(line)
+    return name is not None and name.group(1).upper() in of

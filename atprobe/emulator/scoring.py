@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from heapq import heappop, heappush
 
 from atprobe.at import Form, normalise, split
-from atprobe.emulator.player import Player
+from atprobe.emulator.player import Fault, Player
 from atprobe.fingerprint import Interview
 from atprobe.knowledge import Knowledge
 from atprobe.link import PortError, Session
@@ -88,10 +88,16 @@ class Score:
         return Row(maker, len(results) + left, len(results), sum(r.wrong_maker for r in results), *counts)
 
 
-def score(knowledge: Knowledge, transcripts: Iterable[Transcript], mask_labels: bool = False) -> Score:
+def score(
+    knowledge: Knowledge,
+    transcripts: Iterable[Transcript],
+    mask_labels: bool = False,
+    faults: frozenset[Fault] = frozenset(),
+) -> Score:
     """Replay transcripts and compare with their truth.
 
-    `mask_labels` replaces the makers' names in every answer, so that only behaviour can tell them apart.
+    `mask_labels` replaces the makers' names in every answer, so that only behaviour can tell them apart. With
+    `faults` every module is troublesome.
     """
     results, left_out = [], []
     for transcript in transcripts:
@@ -99,14 +105,20 @@ def score(knowledge: Knowledge, transcripts: Iterable[Transcript], mask_labels: 
         if reason:
             left_out.append((f"{_truth_maker(transcript)}/{transcript.id}", reason))
         else:
-            results.append(replay(knowledge, mask(knowledge, transcript) if mask_labels else transcript, transcript))
+            played = mask(knowledge, transcript) if mask_labels else transcript
+            results.append(replay(knowledge, played, transcript, faults))
     return Score(tuple(results), tuple(left_out))
 
 
-def replay(knowledge: Knowledge, transcript: Transcript, original: Transcript | None = None) -> Result:
+def replay(
+    knowledge: Knowledge,
+    transcript: Transcript,
+    original: Transcript | None = None,
+    faults: frozenset[Fault] = frozenset(),
+) -> Result:
     """Interview one transcript. What it holds is judged on `original` where the transcript was masked."""
     original = original or transcript
-    port = MemoryPort(Player(transcript))
+    port = MemoryPort(Player(transcript, faults))
     session = Session(
         port, knowledge.reading, unsolicited=knowledge.unsolicited, redact=knowledge.redact, clock=lambda: port.now
     )

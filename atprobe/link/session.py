@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Container
 from dataclasses import replace
 
-from atprobe.at import Completed, Conversation, Event, Stray, normalise
+from atprobe.at import Completed, Conversation, Event, Stray, carries, names, normalise
 from atprobe.link.errors import NotReadingError, PortError
 from atprobe.link.transport import Transport
 from atprobe.model import Ended, Exchange, ProblemKind, Reply
@@ -154,9 +154,10 @@ class Session:
             self.exchanges.pop()
             if in_step.final is not None:
                 self._settle()
-            if late is None and in_step.final is not None and (in_step.text or not in_step.ok):
+            text = in_step.text or tuple(line for line in in_step.unsolicited if carries(line, names(missed.command)))
+            if late is None and in_step.final is not None and (text or not in_step.ok):
                 # AT has no information text and no error: without an echo this can only be the missed reply.
-                late = replace(missed, text=in_step.text, final=in_step.final, ended=Ended.LATE)
+                late = replace(missed, text=text, final=in_step.final, ended=Ended.LATE)
             for stray in self._strays:
                 text = tuple(line for line in stray.text if normalise(line) not in ("AT", normalise(missed.command)))
                 if text and late is None:

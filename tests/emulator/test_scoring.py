@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from atprobe.at import Form, split
+from atprobe.emulator import Fault
 from atprobe.emulator.scoring import Result, Score, mask, replay, score
 from atprobe.knowledge import Knowledge, load, load_transcript, transcripts
 from atprobe.model import Exchange, Transcript, Truth
@@ -55,6 +56,17 @@ def test_right_often_enough(own: Score) -> None:
     assert share(own, "maker") >= 0.97
     assert share(own, "model") >= 0.95
     assert share(own, "firmware") >= 0.95
+
+
+@pytest.mark.parametrize("fault", [Fault.ECHO_TWICE, Fault.NO_FINAL, Fault.URC_STORM, Fault.LATE, Fault.GARBLE])
+def test_trouble_on_the_line_makes_no_maker_wrong_and_few_unknown(
+    knowledge: Knowledge, own: Score, fault: Fault
+) -> None:
+    troubled = score(knowledge, transcripts(), faults=frozenset({fault}))
+    assert [result.transcript.id for result in troubled.results if result.wrong_maker] == []
+    if fault is not Fault.GARBLE:
+        for what in ("maker", "model", "firmware"):
+            assert share(troubled, what) >= share(own, what) - 0.02
 
 
 def test_behaviour_tells_the_maker_where_the_label_does_not(knowledge: Knowledge) -> None:

@@ -106,18 +106,19 @@ def test_unsolicited_codes_do_not_keep_a_reply_open() -> None:
 
 @pytest.mark.parametrize("echo", [True, False])
 @pytest.mark.parametrize("delay", [3.5, 5.0, 7.9])
-def test_a_late_reply_is_matched_to_its_own_command(echo: bool, delay: float) -> None:
+@pytest.mark.parametrize("answered", ["slow answer", "+SLOW: 1"])
+def test_a_late_reply_is_matched_to_its_own_command(echo: bool, delay: float, answered: str) -> None:
     def answer(command: str, _: int) -> Answer:
         head = f"{command}\r\r\n".encode() if echo else b""
         if command == "AT+SLOW?":
-            return delay, head + b"slow answer\r\n\r\nOK\r\n"
+            return delay, head + answered.encode() + b"\r\n\r\nOK\r\n"
         return head + {"AT+CGSN": IMEI.encode() + b"\r\n\r\n"}.get(command, b"") + b"OK\r\n"
 
     module = Module(answer)
     session = session_with(module, timeout=3)
     session.wake()
     late = session.ask("AT+SLOW?")
-    assert (late.ended, late.text) == (Ended.LATE, ("slow answer",))
+    assert (late.ended, late.text) == (Ended.LATE, (answered,))
     assert session.ask("AT+CGSN").text == (IMEI,)
     assert module.sent.count("AT+SLOW?") == 1
 
