@@ -28,6 +28,8 @@ QUIET_SECONDS = 1.0
 """Silence after information text that ends a reply without a final result code."""
 QUIET_SECONDS_KNOWN = 0.4
 """The same on a port that has been seen to leave final result codes out."""
+PATIENCE = 30
+"""Deadlines' worth of time that late and missing answers may cost in all before the port is given up."""
 SETTLE_SECONDS = 0.25
 """Silence after which two answers are in step again."""
 STOP_SECONDS = 0.2
@@ -67,6 +69,7 @@ class Session:
         self._clock = clock
         self._quiet = QUIET_SECONDS
         self._suspicious = False
+        self._wasted = 0.0
         self._strays: list[Stray] = []
         self._raw = bytearray()
         self.exchanges: list[Exchange] = []
@@ -148,6 +151,7 @@ class Session:
     def _resynchronise(self, missed: Reply) -> Reply:
         """After a deadline: ask AT until it is answered, then read until quiet; returns what became of `missed`."""
         late: Reply | None = None
+        start = self._clock() - missed.seconds
         for _ in range(WAKE_TRIES):
             in_step = self._exchange("AT", self._timeout)
             self.replies.pop()
@@ -168,8 +172,13 @@ class Session:
             if in_step.final is not None:
                 self._conversation.forgive()
                 self._suspicious = True
+                self._wasted += self._clock() - start
+                if self._wasted > PATIENCE * self._timeout:
+                    break
                 return self._clean(late) if late else missed
-        raise PortError(ProblemKind.SILENT, self._transport.path, f"stopped answering after {missed.command}")
+        gone = self._wasted <= PATIENCE * self._timeout
+        what = "stopped answering after" if gone else "answers too late or not at all, up to"
+        raise PortError(ProblemKind.SILENT, self._transport.path, f"{what} {missed.command}")
 
     def _second_thought(self, reply: Reply) -> Reply:
         """On a port that has sent results nobody waited for: is another result coming, and whose is this one?"""

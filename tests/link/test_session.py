@@ -134,6 +134,17 @@ def test_a_command_that_is_never_answered_costs_one_deadline_and_no_more() -> No
     assert module.now < 5
 
 
+def test_a_module_that_answers_too_seldom_is_given_up() -> None:
+    """Every third AT is answered and nothing else is: each question costs deadlines, and there is an end to that."""
+    module = Module(lambda command, count: b"OK\r\n" if command == "AT" and count % 3 == 1 else None)
+    session = session_with(module, timeout=1)
+    session.wake()
+    with pytest.raises(PortError, match="too late or not at all"):
+        for _ in range(100):
+            session.ask("AT+CGMM")
+    assert module.now < 40
+
+
 def test_an_echo_that_goes_away_is_not_waited_for() -> None:
     def answer(command: str, count: int) -> Answer | None:
         if command == "AT":
