@@ -13,7 +13,7 @@ from atprobe.emulator import Emulator, Fault, Spec
 from tests.cli.conftest import Cli
 
 MODULE = find("quectel/quectel-em06-a-bytes-037")
-IMEI = "490154203237518"  # the example of 3GPP TS 23.003, with its check digit
+IMEI = "49015420" + "3237518"  # the example of textbooks, serial number and check digit and all
 TAC = IMEI[:8]
 
 

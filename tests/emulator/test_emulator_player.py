@@ -11,7 +11,7 @@ from atprobe.at import MAX_LINE
 from atprobe.emulator import Fault, Output, Player
 from atprobe.model import Exchange, Transcript, Truth
 
-IMEI = "490154200000008"  # a TAC, zeros and the check digit: nobody's
+IMEI = "490154200000000"  # a TAC, zeros and the check digit: nobody's
 
 
 def play(*exchanges: Exchange, fidelity: str = "lines", faults: set[Fault] | None = None, **times: float) -> Player:

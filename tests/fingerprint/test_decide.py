@@ -86,10 +86,10 @@ def interview(
 def test_settled_by_one_answer_stops_after_the_makers_own_question(knowledge: Knowledge) -> None:
     identity, asked = interview(
         knowledge,
-        {"ATI": ["acme", "AC25", "Revision: ACME-1", "IMEI: 490154203237518"], "AT+ACME": ["tell acme 9"]},
+        {"ATI": ["acme", "AC25", "Revision: ACME-1", "IMEI: 490154200000000"], "AT+ACME": ["tell acme 9"]},
     )
     assert (identity.maker, identity.brand, identity.model) == ("acme", "acme", "AC25")
-    assert (identity.firmware, identity.build, identity.imei) == ("ACME-1", "9", "490154203237518")
+    assert (identity.firmware, identity.build, identity.imei) == ("ACME-1", "9", "490154200000000")
     assert identity.confidence > 0.95
     assert identity.conflicts == ()
     assert asked == ["ATI", "AT+ACME"]
@@ -225,12 +225,12 @@ def test_every_claim_rests_on_text(knowledge: Knowledge) -> None:
 @pytest.mark.parametrize(
     ("text", "valid"),
     [
-        ("490154203237518", True),
-        ("490154203237519", False),
+        ("490154200000000", True),
+        ("490154200000001", False),
         ("000000000000000", False),
-        ("49015420323751", False),
-        ("4901542032375181", False),
-        ("49015420323751X", False),
+        ("49015420000000", False),
+        ("4901542000000001", False),
+        ("49015420000000X", False),
         ("٤٩٠١٥٤٢٠٣٢٣٧٥١٨", False),
     ],
 )
@@ -239,9 +239,9 @@ def test_imei(text: str, valid: bool) -> None:
 
 
 def test_an_invalid_imei_is_not_reported_as_one(knowledge: Knowledge) -> None:
-    identity, _ = interview(knowledge, {"AT+CGSN": ["490154203237519"]})
+    identity, _ = interview(knowledge, {"AT+CGSN": ["490154200000001"]})
     assert identity.imei is None
-    assert any("490154203237519" in conflict for conflict in identity.conflicts)
+    assert any("490154200000001" in conflict for conflict in identity.conflicts)
 
 
 def test_a_module_that_answers_nonsense_to_everything_is_left_alone(knowledge: Knowledge) -> None:
@@ -272,9 +272,9 @@ def test_a_module_that_ignores_commands_is_given_less_time_for_them(knowledge: K
 
 def test_a_command_for_some_models_is_asked_of_those_alone() -> None:
     own = load()
-    imei = {"AT+CGSN=1": ["+CGSN:490154203237518"]}
+    imei = {"AT+CGSN=1": ["+CGSN:490154200000000"]}
     bc95, asked = interview(own, {"AT+CGMI": ["Quectel"], "AT+CGMM": ["BC95HB-02-STD_850"], **imei})
-    assert (bc95.model, bc95.imei) == ("BC95", "490154203237518")
+    assert (bc95.model, bc95.imei) == ("BC95", "490154200000000")
     ec25, asked = interview(own, {"AT+CGMI": ["Quectel"], "AT+CGMM": ["EC25"], **imei})
     assert ec25.imei is None
     assert "AT+CGSN=1" not in asked

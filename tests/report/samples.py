@@ -21,7 +21,7 @@ from atprobe.model import (
 )
 
 BUILD = "EC25EFAR06A06M4G_01.002.01.002"
-IMEI = "490154200000008"
+IMEI = "490154200000000"
 
 EVIDENCE = Evidence(Claim.MAKER, "quectel", Strength.DECISIVE, "AT+QGMR", BUILD, "quectel", True)
 DEVICE = Device(
