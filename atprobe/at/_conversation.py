@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from enum import Enum, auto
 
 from atprobe.at._command import names, normalise
 from atprobe.at._lines import Line, LineBuffer
@@ -37,13 +36,6 @@ STANDARD_UNSOLICITED = (
 _NMEA = re.compile(r"\$[A-Z]{2}[A-Z0-9]{3},[^*]{0,200}(?:\*[0-9A-F]{2})?")
 _NAME = re.compile(r"([+^%#!$*_][A-Z0-9_]+)\s*[:=]", re.I)
 _UNREADABLE = re.compile(r"[\x00-\x08\x0e-\x1f\x7f-\xa1\ufffd\xff]")
-
-
-class Noise(Enum):
-    """What a line is when it is not AT."""
-
-    NMEA = auto()
-    BINARY = auto()
 
 
 @dataclass(frozen=True, slots=True)

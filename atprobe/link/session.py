@@ -105,12 +105,15 @@ class Session:
         self._arrived()
         self._suspicious = self._suspicious or bool(self._strays)
         self._strays.clear()
+        place = len(self.replies)
         reply = self._exchange(command, self._timeout if timeout is None else timeout)
         if reply.ended is Ended.TIMEOUT:
             reply = self._resynchronise(reply)
+            if reply.ended is Ended.LATE:
+                self.exchanges[-1] = Exchange(command, (*reply.text, reply.final or ""))
         elif self._suspicious or (self._conversation.owed and not self._conversation.echoes):
             reply = self._second_thought(reply)
-        self.replies[-1] = reply
+        self.replies[place] = reply
         return reply
 
     def _exchange(self, command: str, timeout: float) -> Reply:
@@ -154,8 +157,7 @@ class Session:
         start = self._clock() - missed.seconds
         for _ in range(WAKE_TRIES):
             in_step = self._exchange("AT", self._timeout)
-            self.replies.pop()
-            self.exchanges.pop()
+            self.exchanges.pop()  # ours, and not part of what the module was asked
             if in_step.final is not None:
                 self._settle()
             text = in_step.text or tuple(line for line in in_step.unsolicited if carries(line, names(missed.command)))

@@ -121,6 +121,11 @@ def test_a_late_reply_is_matched_to_its_own_command(echo: bool, delay: float, an
     assert (late.ended, late.text) == (Ended.LATE, (answered,))
     assert session.ask("AT+CGSN").text == (IMEI,)
     assert module.sent.count("AT+SLOW?") == 1
+    # The record has the late answer where it belongs, and the figures have every command and all the waiting.
+    assert [exchange.send for exchange in session.exchanges] == ["AT", "AT+SLOW?", "AT+CGSN"]
+    assert session.exchanges[1].recv == (answered, "OK")
+    assert len(session.replies) == len(module.sent)
+    assert session.module_seconds >= delay
 
 
 def test_a_command_that_is_never_answered_costs_one_deadline_and_no_more() -> None:
