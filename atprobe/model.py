@@ -66,6 +66,12 @@ class Claim(StrEnum):
     BUILD = "build"
     HARDWARE = "hardware"
     IMEI = "imei"
+    PLATFORM = "platform"
+    """The chip or software platform below the maker's firmware, as far as a revision says."""
+    CUSTOMER = "customer"
+    """The part of a revision that says for which customer or operator it was made."""
+    RELEASE = "release"
+    """The part of a revision that grows from one release to the next."""
 
 
 @dataclass(frozen=True, slots=True)

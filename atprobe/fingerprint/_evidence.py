@@ -21,7 +21,7 @@ def evidence_of(knowledge: Knowledge, command: Command, observations: Iterable[O
     for profile in knowledge.profiles.values():
         answers = _answers(profile, command)
         for observation in seen:
-            behaviour = observation.kind in (Kind.REVISION, Kind.LINE)
+            behaviour = observation.kind in (Kind.REVISION, Kind.LINE, Kind.COMMAND)
             # The line `Revision: X` says nothing that the revision X does not.
             again = observation.kind is Kind.LINE and observation.text.endswith(revisions)
             for rule in () if again else _rules_for(profile, observation.kind):
@@ -80,6 +80,8 @@ def _rules_for(profile: Profile, kind: Kind) -> tuple[Rule, ...]:
         return (*profile.labels, *profile.models)
     if kind in (Kind.REVISION, Kind.LINE):
         return profile.firmware
+    if kind is Kind.COMMAND:
+        return profile.dialect
     return ()
 
 

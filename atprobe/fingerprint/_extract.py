@@ -27,6 +27,8 @@ class Kind(StrEnum):
     """A line of ATI that nothing names."""
     LINE = "line"
     """A line as it came, whatever it is."""
+    COMMAND = "command"
+    """One name from a list of the commands a module knows, as `+CGMI` or `^SCFG`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +48,7 @@ _LABELLED = re.compile(
 )
 _OTHER_LABEL = re.compile(r"[A-Za-z+][A-Za-z0-9 ._-]{0,24}\s*:.*")
 _REVISION_INSIDE = re.compile(r"(?P<before>\S.*?)[\s(]+Revision:\s*(?P<revision>[^\s()]+).*", re.I)
+_COMMAND_NAME = re.compile(r"(?:AT)?([+#^%!$*&\\][A-Z][A-Z0-9_-]*)", re.I)
 _IMEI = re.compile(r"(?<!\d)\d{15}(?!\d)")
 _KINDS = {"manufacturer": Kind.MANUFACTURER, "model": Kind.MODEL, "revision": Kind.REVISION}
 
@@ -59,7 +62,7 @@ def observe(command: Command, reply: Reply) -> tuple[Observation, ...]:
             found.append(Observation(kind, text.strip(), command.send))
 
     lines = [line for line in reply.text if reply.ok and not _is_question(line, command.send)]
-    for line in lines:
+    for line in lines if command.reads != "commands" else ():
         add(Kind.LINE, line)
     if command.reads == "identity":
         _identity(lines, add)
@@ -67,6 +70,10 @@ def observe(command: Command, reply: Reply) -> tuple[Observation, ...]:
         for line in lines:
             for digits in _IMEI.findall(line):
                 add(Kind.IMEI, digits)
+    elif command.reads == "commands":
+        for line in lines:
+            for name in command_names(line):
+                add(Kind.COMMAND, name)
     elif command.reads is not None:
         for line in lines:
             for value in values(line):
@@ -82,6 +89,17 @@ def values(line: str) -> list[str]:
     if rest.startswith('"'):
         return [value for value in _QUOTED.findall(rest) if value.strip()]
     return [rest]
+
+
+def command_names(line: str) -> list[str]:
+    """The extended commands a line of AT+CLAC names, without AT and in capitals.
+
+    27.007 8.37 wants one a line; in the field there are also lists with commas or blanks, with quotes, and with
+    the form behind the name (`AT+CGMI=?`).
+    """
+    words = re.split(r'[\s,;"]+', re.sub(r"^\+CLAC\s*:", "", line, flags=re.I))
+    found = (_COMMAND_NAME.match(word) for word in words)
+    return [name.group(1).upper() for name in found if name]
 
 
 def _identity(lines: list[str], add: Callable[[Kind, str], None]) -> None:

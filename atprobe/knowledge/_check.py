@@ -16,8 +16,28 @@ from atprobe.model import Claim
 
 Data = dict[str, Any]
 
-READS = ("identity", "manufacturer", "model", "revision", "imei")
+READS = ("identity", "manufacturer", "model", "revision", "imei", "commands")
 CONFIDENCES = ("documented", "observed-in-code", "observed", "inferred")
+REPORTED = ("documented", "reported", "inferred")
+"""How sure a fact on a firm is: by its own or an official paper, by the press, or concluded."""
+RELATIONS = (
+    "parent",
+    "former-parent",
+    "shareholder",
+    "former-shareholder",
+    "subsidiary",
+    "former-subsidiary",
+    "joint-venture-partner",
+    "licensee",
+    "licensor",
+    "predecessor",
+    "successor",
+    "line-bought-from",
+    "line-sold-to",
+    "design-twin",
+)
+_DATE = re.compile(r"\d{4}(?:-\d\d(?:-\d\d)?)?")
+_PART = re.compile(r"\(\?&(\w+)\)")
 _GROUP = re.compile(r"\{(\w+)\}")
 _CLAIMS = tuple(claim.value for claim in Claim if claim is not Claim.MAKER)
 
@@ -41,6 +61,8 @@ class Checker:
 
     def __init__(self) -> None:
         self.problems: list[ProfileProblem] = []
+        self.parts: dict[str, str] = {}
+        """Patterns that the rules of the file at hand share, by name."""
 
     def fault(self, node: Node, message: str, remedy: str) -> None:
         """Note one fault and go on."""
@@ -108,8 +130,13 @@ class Checker:
         return one
 
     def pattern(self, node: Node) -> str:
-        """A regular expression that compiles."""
+        """A regular expression that compiles, with `(?&name)` replaced by the part of that name."""
         text = self.text(node)
+        for name in _PART.findall(text):
+            if name not in self.parts:
+                self.fault(node, f"there is no part {name!r}", "define it under `parts:`, before it is used")
+                return "(?!)"
+        text = _PART.sub(lambda found: f"(?:{self.parts[found.group(1)]})", text)
         try:
             re.compile(text, re.I)
         except re.error as error:
@@ -121,10 +148,31 @@ class Checker:
 def check_maker(check: Checker, node: Node) -> Data:
     """The content of a maker.yaml."""
 
+    def date(item: Node) -> str:
+        value = check.text(item)
+        if not _DATE.fullmatch(value):
+            check.fault(item, f"{value!r} is no date", 'write "2026-06-08", "2026-06" or "2026", in quotes')
+        return value
+
     def source(item: Node) -> Data:
-        return check.mapping(
-            item, "a source", {"url": check.text, "date": check.text, "says": check.text}, required=("url",)
-        )
+        fields = {"url": check.text, "date": date, "says": check.text, "confidence": check.choice(REPORTED)}
+        return check.mapping(item, "a source", fields, required=fields)
+
+    def tie(item: Node) -> Data:
+        fields = {
+            "relation": check.choice(RELATIONS),
+            "name": check.text,
+            "slug": check.text,
+            "since": date,
+            "until": date,
+            "says": check.text,
+            "source": check.text,
+            "confidence": check.choice(REPORTED),
+        }
+        found = check.mapping(item, "a tie", fields, required=("relation", "name", "says", "source", "confidence"))
+        if not ("since" in found or "until" in found):
+            check.fault(item, "the tie has no date", "add `since:` or `until:`, as far as it is known")
+        return found
 
     def country(item: Node) -> str:
         value = check.text(item)
@@ -144,17 +192,27 @@ def check_maker(check: Checker, node: Node) -> Data:
         {
             "name": check.text,
             "legal_name": check.text,
-            "kind": check.choice(("maker", "brand")),
+            "kind": check.choice(("maker", "chip", "brand")),
             "country": country,
             "usb_vendors": lambda item: check.items(item, "usb_vendors", vendor),
             "sources": lambda item: check.items(item, "sources", source),
+            "ties": lambda item: check.items(item, "ties", tie),
         },
-        required=("name", "kind"),
+        required=("name", "kind", "sources"),
     )
 
 
 def check_identity(check: Checker, node: Node) -> Data:
     """The content of an identity.yaml."""
+
+    check.parts = {}
+
+    def parts(item: Node) -> None:
+        if not isinstance(item.value, dict):
+            check.fault(item, "parts must be a mapping", "write `name: pattern` lines")
+            return
+        for name, pattern in item.value.items():
+            check.parts[name] = check.pattern(pattern)
 
     def rules(kind: str) -> Callable[[Node], list[Any]]:
         return lambda item: check.items(item, kind, lambda rule: _rule(check, rule, kind))
@@ -163,9 +221,11 @@ def check_identity(check: Checker, node: Node) -> Data:
         node,
         "identity.yaml",
         {
+            "parts": parts,
             "labels": rules("labels"),
             "models": rules("models"),
             "firmware": rules("firmware"),
+            "dialect": rules("dialect"),
             "commands": lambda item: check.items(item, "commands", lambda command: _command(check, command)),
             "never": lambda item: check.items(item, "never", lambda entry: _never(check, entry)),
             "unsolicited": lambda item: check.items(item, "unsolicited", check.pattern),
@@ -218,7 +278,7 @@ def _rule(check: Checker, node: Node, kind: str) -> Data:
             "source": check.text,
             "confidence": check.choice(CONFIDENCES),
         },
-        required=("pattern", "strength", "examples"),
+        required=("pattern", "strength", "examples", "source", "confidence"),
     )
     if rule.get("pattern"):
         _check_examples(check, node, rule)
@@ -280,8 +340,13 @@ def _never(check: Checker, node: Node) -> Data:
     return check.mapping(
         node,
         "a never entry",
-        {"pattern": check.pattern, "why": check.text, "source": check.text},
-        required=("pattern", "why", "source"),
+        {
+            "pattern": check.pattern,
+            "why": check.text,
+            "source": check.text,
+            "confidence": check.choice(CONFIDENCES),
+        },
+        required=("pattern", "why", "source", "confidence"),
     )
 
 

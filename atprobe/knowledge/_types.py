@@ -18,7 +18,9 @@ MAX_TEXT = 512
 GENERIC = "generic"
 """The folder of what every module may know (V.250, 3GPP TS 27.007)."""
 
-Reads = Literal["identity", "manufacturer", "model", "revision", "imei"]
+Reads = Literal["identity", "manufacturer", "model", "revision", "imei", "commands"]
+
+MakerKind = Literal["maker", "chip", "brand"]
 
 
 @dataclass(frozen=True)
@@ -60,15 +62,52 @@ class Command:
 
 
 @dataclass(frozen=True)
+class Tie:
+    """One dated relation of a maker to another firm: the maker's `relation` is `name`."""
+
+    relation: str
+    name: str
+    says: str
+    source: str
+    confidence: str
+    slug: str | None = None
+    """The folder of that firm, where it has one."""
+    since: str | None = None
+    until: str | None = None
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where a fact on a maker was read, and when that was written or read."""
+
+    url: str
+    date: str
+    says: str
+    confidence: str
+
+
+@dataclass(frozen=True)
 class Maker:
-    """Who a slug stands for. `kind` is `brand` for a firm that sells modules others design."""
+    """Who a slug stands for.
+
+    `kind` is `brand` for a firm that sells modules others design, and `chip` for a chip maker whose reference
+    firmware shows where nobody made it their own.
+    """
 
     slug: str
     name: str
-    kind: Literal["maker", "brand"] = "maker"
+    kind: MakerKind = "maker"
     legal_name: str | None = None
     country: str | None = None
     usb_vendors: tuple[str, ...] = ()
+    sources: tuple[Source, ...] = ()
+    ties: tuple[Tie, ...] = ()
+
+    @property
+    def last_fact(self) -> str | None:
+        """The date of the newest fact, as far as it is given: `2026-06-08`, `2026-06` or `2026`."""
+        dates = [s.date for s in self.sources] + [d for t in self.ties for d in (t.since, t.until) if d]
+        return max(dates, default=None)
 
 
 @dataclass(frozen=True)
@@ -80,6 +119,7 @@ class Profile:
     labels: tuple[Rule, ...] = ()
     models: tuple[Rule, ...] = ()
     firmware: tuple[Rule, ...] = ()
+    dialect: tuple[Rule, ...] = ()
     commands: tuple[Command, ...] = ()
     never: tuple[str, ...] = ()
     unsolicited: tuple[str, ...] = ()
@@ -87,8 +127,8 @@ class Profile:
 
     @property
     def is_maker(self) -> bool:
-        """True where this profile stands for a firm that designs modules."""
-        return self.maker is not None and self.maker.kind == "maker"
+        """True where this profile stands for a firm that designs modules, or the chips they rest on."""
+        return self.maker is not None and self.maker.kind != "brand"
 
 
 @dataclass(frozen=True)
@@ -140,6 +180,8 @@ def _profile(slug: str, data: dict[str, Any]) -> Profile:
             who.get("legal_name"),
             who.get("country"),
             tuple(who.get("usb_vendors", ())),
+            tuple(Source(**source) for source in who.get("sources", ())),
+            tuple(Tie(**tie) for tie in who.get("ties", ())),
         )
     return Profile(
         slug=slug,
@@ -147,6 +189,7 @@ def _profile(slug: str, data: dict[str, Any]) -> Profile:
         labels=tuple(_rule(rule, brand=slug) for rule in how.get("labels", ())),
         models=tuple(_rule(rule) for rule in how.get("models", ())),
         firmware=tuple(_rule(rule) for rule in how.get("firmware", ())),
+        dialect=tuple(_rule(rule) for rule in how.get("dialect", ())),
         commands=tuple(_command(command) for command in how.get("commands", ())),
         never=tuple(entry["pattern"] for entry in how.get("never", ())),
         unsolicited=tuple(how.get("unsolicited", ())),

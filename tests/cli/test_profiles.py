@@ -48,7 +48,7 @@ exchanges:
 def profile(root: Path, truth: str = "zenith", slug: str = "zenith") -> Path:
     folder = root / slug
     (folder / "transcripts").mkdir(parents=True)
-    source = "sources:\n  - {url: 'https://example.org', date: '2026-01-02', says: name}\n"
+    source = "sources:\n  - {url: 'https://example.org', date: '2026-01-02', says: name, confidence: documented}\n"
     (folder / "maker.yaml").write_text(f"name: Zenith\nkind: maker\n{source}")
     (folder / "identity.yaml").write_text(RULE)
     (folder / "transcripts" / "zenith-1.yaml").write_text(TRANSCRIPT.format(maker=truth))

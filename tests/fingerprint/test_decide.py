@@ -10,21 +10,27 @@ from atprobe.model import Claim, Ended, Identity, Reply, Strength, UsbInfo, is_i
 
 MAKER = r"""
 labels:
-  - {pattern: 'name', strength: strong, examples: [{text: name, claims: {}}]}
+  - {pattern: 'name', strength: strong, examples: [{text: name, claims: {}}], source: x, confidence: observed}
 models:
   - pattern: 'NA\d\d'
     strength: strong
     claims: {model: '{0}'}
     examples: [{text: NA25, claims: {model: NA25}}]
+    source: x
+    confidence: observed
 firmware:
   - pattern: 'NAME-\d'
     strength: decisive
     claims: {firmware: '{0}'}
     examples: [{text: NAME-1, claims: {firmware: NAME-1}}]
+    source: x
+    confidence: observed
   - pattern: 'SHARED-\d'
     strength: strong
     claims: {firmware: '{0}'}
     examples: [{text: SHARED-1, claims: {firmware: SHARED-1}}]
+    source: x
+    confidence: observed
 commands:
   - send: AT+NAME
     settles: [build]
@@ -36,8 +42,13 @@ commands:
         strength: decisive
         claims: {build: '{b}'}
         examples: [{text: tell name 9, claims: {build: '9'}}]
+        source: x
+        confidence: observed
 """
-SHOP = "labels: [{pattern: Shop, strength: strong, examples: [{text: Shop, claims: {}}]}]"
+SHOP = (
+    "labels: [{pattern: Shop, strength: strong, examples: [{text: Shop, claims: {}}], source: x, confidence: observed}]"
+)
+SOURCES = 'sources: [{url: x, date: "2026", says: x, confidence: documented}]\n'
 GENERIC = """
 commands:
   - {send: ATI, reads: identity, settles: [brand, model, firmware, imei], source: V.250, confidence: documented}
@@ -64,7 +75,7 @@ def knowledge(tmp_path_factory: pytest.TempPathFactory) -> Knowledge:
     ):
         (root / slug).mkdir()
         if who:
-            (root / slug / "maker.yaml").write_text(who)
+            (root / slug / "maker.yaml").write_text(who + SOURCES)
         (root / slug / "identity.yaml").write_text(how)
     return load(root)
 

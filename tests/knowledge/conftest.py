@@ -11,7 +11,7 @@ kind: maker
 country: NO
 usb_vendors: ["12AB"]
 sources:
-  - {url: "https://acme.example/imprint", date: "2026-06-08", says: legal name}
+  - {url: "https://acme.example/imprint", date: "2026-06-08", says: legal name, confidence: documented}
 """
 IDENTITY = """\
 labels:
@@ -19,6 +19,8 @@ labels:
     strength: strong
     examples:
       - {text: Acme, claims: {}}
+    source: public logs
+    confidence: observed
 firmware:
   - pattern: '(?P<model>AC\\d{2})-(?P<rev>\\d\\.\\d)'
     strength: decisive
@@ -26,6 +28,8 @@ firmware:
     examples:
       - {text: AC25-1.0, claims: {model: AC25, firmware: AC25-1.0}}
     not: [AC2-1.0]
+    source: public logs
+    confidence: observed
 commands:
   - send: AT+ACVER
     reads: revision
@@ -34,7 +38,7 @@ commands:
     source: public manual
     confidence: documented
 never:
-  - {pattern: 'AT\\+ACBOOM(=.*)?', why: bare, source: public manual}
+  - {pattern: 'AT\\+ACBOOM(=.*)?', why: bare, source: public manual, confidence: documented}
 unsolicited: ['\\+ACURC:.*']
 redact: ['(?<=PIN: )\\d+']
 """
