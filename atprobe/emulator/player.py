@@ -33,6 +33,10 @@ class Fault(StrEnum):
     """Answers with information text end without a final result code."""
     ECHO_TWICE = "echo-twice"
     """Every command line is echoed twice."""
+    NO_ECHO = "no-echo"
+    """Echo is switched off (V.250 ATE0)."""
+    LF = "lf"
+    """Lines end with LF alone."""
     NMEA = "nmea"
     """A GNSS output: NMEA 0183 sentences four times a second, and no answers."""
     DIAG = "diag"
@@ -62,8 +66,9 @@ class Player:
     """A module that knows one transcript.
 
     `latency` is the time every answer takes, `late_by` the extra time of a late one, both in seconds. Commands
-    are answered one after the other, as a module with one AT interpreter does. `log` holds every line received,
-    with its time, whether it was answered or not.
+    are answered one after the other, as a module with one AT interpreter does. `urc_at` puts an unsolicited result
+    code after so many lines of every answer that has them. `log` holds every line received, with its time, whether
+    it was answered or not.
     """
 
     def __init__(
@@ -72,9 +77,10 @@ class Player:
         faults: frozenset[Fault] = frozenset(),
         latency: float = 0.0,
         late_by: float = 4.0,
+        urc_at: int | None = None,
     ) -> None:
         self.log: list[tuple[float, str]] = []
-        self._faults, self._latency, self._late_by = faults, latency, late_by
+        self._faults, self._latency, self._late_by, self._urc_at = faults, latency, late_by, urc_at
         self._trusted = transcript.fidelity in TRUSTED
         self._script: dict[str, list[Exchange]] = {}
         self._unasked = ""
@@ -178,10 +184,15 @@ class Player:
                 pieces = [piece for piece, f in zip(pieces, final, strict=True) if not f]
         if Fault.ECHO_TWICE in self._faults:
             pieces[echo or 0 : echo or 0] = [f"{line}\r"] * (2 if echo is None else 1)
+        if Fault.NO_ECHO in self._faults and echo is not None:
+            del pieces[echo]
+        if self._urc_at is not None and self._urc_at <= len(pieces):
+            pieces.insert(self._urc_at, self._urc())
         if Fault.URC_STORM in self._faults:
             pieces.insert((len(pieces) + 1) // 2, self._urc())
             pieces = [self._urc(), *pieces, self._urc()]
-        return "".join(pieces)
+        text = "".join(pieces)
+        return text.replace("\r\n", "\n") if Fault.LF in self._faults else text
 
     def _urc(self) -> str:
         urc = _URCS[self._urcs % len(_URCS)]

@@ -93,11 +93,12 @@ def score(
     transcripts: Iterable[Transcript],
     mask_labels: bool = False,
     faults: frozenset[Fault] = frozenset(),
+    urc_at: int | None = None,
 ) -> Score:
     """Replay transcripts and compare with their truth.
 
     `mask_labels` replaces the makers' names in every answer, so that only behaviour can tell them apart. With
-    `faults` every module is troublesome.
+    `faults` and `urc_at` every module is troublesome (see Player).
     """
     results, left_out = [], []
     for transcript in transcripts:
@@ -106,7 +107,7 @@ def score(
             left_out.append((f"{_truth_maker(transcript)}/{transcript.id}", reason))
         else:
             played = mask(knowledge, transcript) if mask_labels else transcript
-            results.append(replay(knowledge, played, transcript, faults))
+            results.append(replay(knowledge, played, transcript, faults, urc_at))
     return Score(tuple(results), tuple(left_out))
 
 
@@ -115,10 +116,11 @@ def replay(
     transcript: Transcript,
     original: Transcript | None = None,
     faults: frozenset[Fault] = frozenset(),
+    urc_at: int | None = None,
 ) -> Result:
     """Interview one transcript. What it holds is judged on `original` where the transcript was masked."""
     original = original or transcript
-    port = MemoryPort(Player(transcript, faults))
+    port = MemoryPort(Player(transcript, faults, urc_at=urc_at))
     session = Session(
         port, knowledge.reading, unsolicited=knowledge.unsolicited, redact=knowledge.redact, clock=lambda: port.now
     )

@@ -1,7 +1,8 @@
 """From evidence to identity.
 
 The maker is decided by behaviour first (firmware grammar, answers to maker-only commands), and by label only
-where behaviour says nothing or fits several makers. USB numbers decide nothing. Where label and behaviour
+where behaviour says nothing or fits several makers. A chip maker is named only where no module maker shows: its
+reference firmware is in many modules. USB numbers decide nothing. Where label and behaviour
 disagree, behaviour wins and the conflict is reported. Two makers that cannot be told apart give unknown.
 """
 
@@ -24,7 +25,7 @@ def decide(knowledge: Knowledge, evidence: Iterable[Evidence], observations: Ite
     seen = tuple(observations)
     labels = _labels(knowledge, all_evidence, seen)
     strangers = [label for label in labels if not _is_known_label(knowledge, label)]
-    maker = _maker(all_evidence, bool(strangers))
+    maker = _maker(knowledge, all_evidence, bool(strangers))
     unfamiliar = _unfamiliar(all_evidence, maker) if maker else ()
     named = maker
     doubts = []
@@ -37,12 +38,12 @@ def decide(knowledge: Knowledge, evidence: Iterable[Evidence], observations: Ite
     who = knowledge.makers[maker].name if maker else None
     unknown_names = [f"it calls its maker {label!r}, which is no known name of {who}" for label in strangers if who]
     chosen = {claim: best(all_evidence, claim, maker) for claim in _VALUES}
-    brand = _brand(all_evidence, maker, labelled=bool(labels))
+    brand = _brand(knowledge, all_evidence, maker, labelled=bool(labels))
     return Identity(
         maker=maker,
         brand=brand,
         **{claim.value: found.value if found else None for claim, found in chosen.items()},
-        confidence=_confidence(all_evidence, maker),
+        confidence=_confidence(knowledge, all_evidence, maker),
         conflicts=(
             *doubts,
             *unknown_names,
@@ -84,9 +85,21 @@ def _is_known_label(knowledge: Knowledge, label: str) -> bool:
     return any(rule.match(label) is not None for profile in knowledge.profiles.values() for rule in profile.labels)
 
 
-def _maker(evidence: tuple[Evidence, ...], strange_label: bool) -> str | None:
+def _maker(knowledge: Knowledge, evidence: tuple[Evidence, ...], strange_label: bool) -> str | None:
     """Whose module it is. `strange_label`: it calls its maker by a name that no profile knows."""
     about = [e for e in evidence if e.claim is Claim.MAKER and e.strength is not Strength.HINT]
+    makers = [e for e in about if not _is_chip(knowledge, e.value)]
+    named = strange_label or any(not e.behaviour or e.strength.rank >= Strength.STRONG.rank for e in makers)
+    if named:
+        return _elected(makers, strange_label)
+    return _elected([e for e in about if e.behaviour and e not in makers], strange_label)
+
+
+def _is_chip(knowledge: Knowledge, slug: str) -> bool:
+    return slug in knowledge.makers and knowledge.makers[slug].kind == "chip"
+
+
+def _elected(about: list[Evidence], strange_label: bool) -> str | None:
     for behaviour in (True, False):
         rank = max((e.strength.rank for e in about if e.behaviour is behaviour), default=0)
         if rank < Strength.STRONG.rank:
@@ -115,10 +128,11 @@ def _score(evidence: Iterable[Evidence]) -> float:
     return 1 - doubt
 
 
-def _confidence(evidence: tuple[Evidence, ...], maker: str | None) -> float:
+def _confidence(knowledge: Knowledge, evidence: tuple[Evidence, ...], maker: str | None) -> float:
     if maker is None:
         return 0.0
-    about = [e for e in evidence if e.claim is Claim.MAKER]
+    # Which chip it is built on speaks against no maker of modules.
+    about = [e for e in evidence if e.claim is Claim.MAKER and (e.value == maker or not _is_chip(knowledge, e.value))]
     own = _score(e for e in about if e.value == maker)
     # What speaks as well for this maker as for another speaks against neither.
     shared = {(e.text, e.strength.rank) for e in about if e.value == maker}
@@ -130,8 +144,15 @@ def _confidence(evidence: tuple[Evidence, ...], maker: str | None) -> float:
     return math.floor(own * (1 - against / 2) * 100) / 100
 
 
-def _brand(evidence: tuple[Evidence, ...], maker: str | None, labelled: bool) -> str | None:
-    brands = [e for e in evidence if e.claim is Claim.BRAND and e.strength.rank >= Strength.WEAK.rank]
+def _brand(knowledge: Knowledge, evidence: tuple[Evidence, ...], maker: str | None, labelled: bool) -> str | None:
+    brands = [
+        e
+        for e in evidence
+        if e.claim is Claim.BRAND
+        and e.strength.rank >= Strength.WEAK.rank
+        # A chip maker's name on a module is what nobody replaced.
+        and (e.value == maker or not _is_chip(knowledge, e.value))
+    ]
     # Another firm's name on a module says more than the maker's own, which a rebadge often leaves somewhere.
     top = max(brands, key=lambda e: (e.value != maker, e.strength.rank), default=None)
     if top is not None:
@@ -145,7 +166,11 @@ def _brand(evidence: tuple[Evidence, ...], maker: str | None, labelled: bool) ->
 
 def _rivals(knowledge: Knowledge, evidence: tuple[Evidence, ...], named: str | None, *, decided: bool) -> Iterable[str]:
     """What speaks strongly for makers other than the one that was named first."""
-    about = [e for e in evidence if e.claim is Claim.MAKER and e.strength.rank >= Strength.STRONG.rank]
+    about = [
+        e
+        for e in evidence
+        if e.claim is Claim.MAKER and e.strength.rank >= Strength.STRONG.rank and not _is_chip(knowledge, e.value)
+    ]
     for other in dict.fromkeys(e.value for e in about if e.value != named):
         texts = ", ".join(dict.fromkeys(repr(e.text) for e in about if e.value == other))
         says = f"{texts} speaks for {knowledge.makers[other].name}"

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping
 
-from atprobe.at import normalise
+from atprobe.at import normalise, split
 from atprobe.fingerprint._decide import best
 from atprobe.fingerprint._extract import Kind, Observation
 from atprobe.knowledge import GENERIC, Command, Knowledge, Profile
@@ -19,6 +20,12 @@ MAX_UNANSWERED = 24
 
 _ALWAYS_WANTED = frozenset({Claim.BRAND, Claim.MODEL, Claim.FIRMWARE, Claim.IMEI})
 
+_LESSER = frozenset({Claim.BRAND, Claim.IMEI})
+"""Not worth asking again in V.250's words (+GMI, +GSN) a module that answers in those of 27.007 (+CGMR)."""
+
+_LEAST_LISTED = 20
+"""An answer to AT+CLAC with fewer names is no full list, and what it lacks may still be there."""
+
 
 def next_command(
     knowledge: Knowledge,
@@ -29,22 +36,32 @@ def next_command(
 ) -> Command | None:
     """The command to send next; None when nothing more would help.
 
-    The order: one standard question to start with; then the decided maker's own commands and the standard ones,
-    each only while a claim it settles is open; then, while no behaviour speaks for a maker, the commands that
-    give one away, the makers that the bus hints at first.
+    ATI first. Then, of the standard commands and the decided maker's own, the one that settles the most claims still
+    open. While nothing proves a maker, a command that gives one away is worth a claim more; other makers' such
+    commands come last, those that several share first, and not at all where label and model agree on a maker. What
+    AT+CLAC did not list is not asked.
     """
     if len(asked) >= MAX_COMMANDS or unanswered(asked) >= MAX_UNANSWERED:
         return None
     open_claims = _open(knowledge, identity, evidence, observations)
+    undecided = _undecided(knowledge, identity, evidence)
+    borne_out = undecided and _borne_out(identity, evidence)
+    listed = {o.text for o in observations if o.kind is Kind.COMMAND}
+    chosen, most = None, 0
     for slug, command in _in_order(knowledge, identity, evidence):
-        if normalise(command.send) in asked or _answered(command.same_as, asked):
+        own = slug in (GENERIC, identity.maker)
+        tells = command.tell and undecided and (own or not borne_out)
+        worth = 2 * len(command.settles & open_claims) * own + tells * (3 if slug == identity.maker else 1)
+        if worth <= most or normalise(command.send) in asked or _answered(command.same_as, asked):
             continue
         if command.for_models and not re.fullmatch(command.for_models, identity.model or "", re.I):
             continue
-        own = slug in (GENERIC, identity.maker)
-        if (own and command.settles & open_claims) or (command.tell and _undecided(identity, evidence)):
-            return command
-    return None
+        if slug != GENERIC and _is_missing(command, listed):
+            continue
+        if slug == GENERIC and command.same_as and command.settles <= _LESSER and _answers_cellular(asked):
+            continue
+        chosen, most = command, worth
+    return chosen
 
 
 def unanswered(asked: Mapping[str, Reply]) -> int:
@@ -55,20 +72,27 @@ def unanswered(asked: Mapping[str, Reply]) -> int:
 def _in_order(
     knowledge: Knowledge, identity: Identity, evidence: tuple[Evidence, ...]
 ) -> Iterator[tuple[str, Command]]:
-    standard = [(GENERIC, command) for command in knowledge.standard]
-    yield from standard[:1]
+    """Whose command it is, and the command; of two that are worth the same, the earlier is asked."""
+    yield from ((GENERIC, command) for command in knowledge.standard)
     own = knowledge.profiles.get(identity.maker or "")
     if own is not None:
         yield from ((own.slug, command) for command in own.commands)
-    yield from standard[1:]
-    hinted = [e.value for e in evidence if e.claim is Claim.MAKER]
     others = [p for p in knowledge.profiles.values() if p.slug not in (GENERIC, identity.maker)]
-    for profile in sorted(others, key=lambda p: _place(p, hinted)):
-        yield from ((profile.slug, command) for command in profile.commands if command.tell)
+    tells = [(profile.slug, command) for profile in others for command in profile.commands if command.tell]
+    hinted = [e.value for e in evidence if e.claim is Claim.MAKER]
+    shared = Counter(normalise(command.send) for _, command in tells)
+    place = {slug: index for index, slug in reversed(list(enumerate(hinted)))}
+    yield from sorted(tells, key=lambda t: (place.get(t[0], len(hinted)), -shared[normalise(t[1].send)]))
 
 
-def _place(profile: Profile, hinted: list[str]) -> int:
-    return hinted.index(profile.slug) if profile.slug in hinted else len(hinted)
+def _is_missing(command: Command, listed: set[str]) -> bool:
+    """Whether a full list of the module's commands lacks this one. Lists leave out the basic ones, as ATI."""
+    name = split(command.send)[0][0]
+    return len(listed) >= _LEAST_LISTED and not name.isalnum() and name not in listed
+
+
+def _answers_cellular(asked: Mapping[str, Reply]) -> bool:
+    return any(line.startswith("AT+CG") and _answered(line, asked) for line in asked)
 
 
 def _open(
@@ -92,9 +116,23 @@ def _open(
     return frozenset(wanted - settled)
 
 
-def _undecided(identity: Identity, evidence: tuple[Evidence, ...]) -> bool:
-    """No behaviour speaks for the maker: it is unknown, or rests on a label, which can lie."""
-    return not any(e.claim is Claim.MAKER and e.value == identity.maker and e.behaviour for e in evidence)
+def _undecided(knowledge: Knowledge, identity: Identity, evidence: tuple[Evidence, ...]) -> bool:
+    """Nothing proves the maker: it is unknown, or rests on what the module calls itself, which can lie.
+
+    A chip maker's firmware proves none: whoever built a module on it may still show.
+    """
+    if identity.maker and knowledge.makers[identity.maker].kind == "chip":
+        return True
+    return not any(
+        e.claim is Claim.MAKER and e.value == identity.maker and (e.behaviour or e.strength is Strength.DECISIVE)
+        for e in evidence
+    )
+
+
+def _borne_out(identity: Identity, evidence: tuple[Evidence, ...]) -> bool:
+    """What it calls its maker and what it calls its model speak for one maker, and nothing for another."""
+    about = [e for e in evidence if e.claim is Claim.MAKER and e.strength.rank >= Strength.STRONG.rank]
+    return len({e.text for e in about}) > 1 and {e.value for e in about} == {identity.maker}
 
 
 def _answered(command: str | None, asked: Mapping[str, Reply]) -> bool:

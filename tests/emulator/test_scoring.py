@@ -41,6 +41,10 @@ def share(found: Score, what: str) -> float:
     return right / total
 
 
+def figures(found: Score) -> list[tuple[str, bool, dict[str, bool]]]:
+    return [(r.transcript.id, r.wrong_maker, {f: r.right[f] for f in r.right if r.held[f]}) for r in found.results]
+
+
 def test_all_first_makers_are_there_in_numbers(own: Score) -> None:
     assert {row.maker for row in own.rows if row.replayed >= 10} >= FIRST_MAKERS
     assert sum(row.replayed for row in own.rows) > 190
@@ -56,6 +60,18 @@ def test_right_often_enough(own: Score) -> None:
     assert share(own, "maker") >= 0.97
     assert share(own, "model") >= 0.95
     assert share(own, "firmware") >= 0.95
+
+
+@pytest.mark.parametrize("fault", [Fault.NO_ECHO, Fault.LF])
+def test_echo_and_line_ends_change_nothing(knowledge: Knowledge, own: Score, fault: Fault) -> None:
+    assert figures(score(knowledge, transcripts(), faults=frozenset({fault}))) == figures(own)
+
+
+def test_an_unsolicited_code_at_any_line_boundary_changes_nothing(knowledge: Knowledge, own: Score) -> None:
+    """In turn after every line of an answer; long answers are all alike beyond the first fifteen."""
+    for boundary in range(16):
+        disturbed = score(knowledge, transcripts(), urc_at=boundary)
+        assert figures(disturbed) == figures(own), boundary
 
 
 @pytest.mark.parametrize("fault", [Fault.ECHO_TWICE, Fault.NO_FINAL, Fault.URC_STORM, Fault.LATE, Fault.GARBLE])

@@ -1,6 +1,7 @@
 """Evidence to identity: behaviour before label, unknown before wrong, conflicts said aloud."""
 
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -31,6 +32,8 @@ firmware:
     examples: [{text: SHARED-1, claims: {firmware: SHARED-1}}]
     source: x
     confidence: observed
+dialect:
+  - {pattern: '\+NAME\w*', strength: strong, examples: [{text: +NAMEX}], source: x, confidence: observed}
 commands:
   - send: AT+NAME
     settles: [build]
@@ -45,6 +48,17 @@ commands:
         source: x
         confidence: observed
 """
+CHIP = r"""
+labels:
+  - {pattern: 'Silicon Inc', strength: none, examples: [{text: Silicon Inc, claims: {}}], source: x, confidence: observed}
+firmware:
+  - pattern: 'BASE\.\d'
+    strength: decisive
+    claims: {firmware: '{0}'}
+    examples: [{text: BASE.1, claims: {firmware: BASE.1}}]
+    source: x
+    confidence: observed
+"""
 SHOP = (
     "labels: [{pattern: Shop, strength: strong, examples: [{text: Shop, claims: {}}], source: x, confidence: observed}]"
 )
@@ -56,6 +70,9 @@ commands:
   - {send: AT+CGMM, reads: model, settles: [model], source: "27.007", confidence: documented}
   - {send: AT+CGMR, reads: revision, settles: [firmware], source: "27.007", confidence: documented}
   - {send: AT+CGSN, reads: imei, settles: [imei], source: "27.007", confidence: documented}
+  - {send: AT+GSN, reads: imei, settles: [imei], same_as: AT+CGSN, source: V.250, confidence: documented}
+  - {send: AT+GMM, reads: model, settles: [model], same_as: AT+CGMM, source: V.250, confidence: documented}
+  - {send: AT+CLAC, reads: commands, settles: [], tell: true, source: "27.007", confidence: documented}
 """
 
 
@@ -71,6 +88,7 @@ def knowledge(tmp_path_factory: pytest.TempPathFactory) -> Knowledge:
         ("acme", 'name: Acme\nkind: maker\nusb_vendors: ["12ab"]\n', _maker("acme")),
         ("bolt", 'name: Bolt\nkind: maker\nusb_vendors: ["34cd"]\n', _maker("bolt")),
         ("shop", "name: Shop\nkind: brand\n", SHOP),
+        ("silicon", "name: Silicon\nkind: chip\n", CHIP),
         ("generic", "", GENERIC),
     ):
         (root / slug).mkdir()
@@ -108,7 +126,7 @@ def test_settled_by_one_answer_stops_after_the_makers_own_question(knowledge: Kn
 
 def test_only_what_is_open_is_asked(knowledge: Knowledge) -> None:
     _, asked = interview(knowledge, {"ATI": ["acme", "AC25", "Revision: ACME-1"], "AT+ACME": ["tell acme 9"]})
-    assert asked == ["ATI", "AT+ACME", "AT+CGSN"]
+    assert asked == ["ATI", "AT+CGSN", "AT+GSN", "AT+ACME"]
 
 
 def test_behaviour_beats_label_and_the_conflict_is_said(knowledge: Knowledge) -> None:
@@ -204,6 +222,59 @@ def test_usb_numbers_order_the_questions_and_decide_nothing(knowledge: Knowledge
     assert {e.strength for e in identity.evidence} == {Strength.HINT}
     other, _ = interview(knowledge, {"AT+CGMR": ["ACME-1"]}, usb)
     assert other.maker == "acme"
+
+
+def test_a_chip_maker_is_named_only_where_no_module_maker_shows(knowledge: Knowledge) -> None:
+    bare, _ = interview(knowledge, {"AT+CGMI": ["Silicon Inc"], "AT+CGMR": ["BASE.1"]})
+    assert (bare.maker, bare.brand, bare.conflicts) == ("silicon", "silicon", ())
+    for answers in (
+        {"AT+CGMI": ["acme"], "AT+CGMM": ["AC25"]},
+        {"AT+CGMI": ["Silicon Inc"], "AT+ACME": ["tell acme 9"]},
+    ):
+        built_on_it, _ = interview(knowledge, {**answers, "AT+CGMR": ["BASE.1"]})
+        assert (built_on_it.maker, built_on_it.firmware, built_on_it.conflicts) == ("acme", "BASE.1", ())
+        assert built_on_it.brand != "silicon"
+    named_otherwise, _ = interview(knowledge, {"AT+CGMI": ["Someone"], "AT+CGMR": ["BASE.1"]})
+    assert named_otherwise.maker is None
+    sold, _ = interview(knowledge, {"AT+CGMI": ["Shop"], "AT+CGMR": ["BASE.1"]})
+    assert (sold.maker, sold.brand) == ("silicon", "shop")
+
+
+class TestTheListOfCommands:
+    LIST: ClassVar = [f"AT+X{letter}" for letter in "ABCDEFGHIJKLMNOPQRSTU"]
+
+    def test_names_in_it_tell_the_maker(self, knowledge: Knowledge) -> None:
+        identity, _ = interview(knowledge, {"AT+CLAC": [*self.LIST, "AT+BOLTCFG"]})
+        assert identity.maker == "bolt"
+        assert [e.text for e in identity.evidence if e.source == "AT+CLAC"] == ["+BOLTCFG"]
+
+    def test_what_it_lacks_is_not_asked(self, knowledge: Knowledge) -> None:
+        _, asked = interview(knowledge, {"AT+CLAC": [*self.LIST, "AT+ACME"]})
+        assert "AT+BOLT" not in asked
+
+    def test_a_short_list_rules_nothing_out(self, knowledge: Knowledge) -> None:
+        _, asked = interview(knowledge, {"AT+CLAC": self.LIST[:3]})
+        assert {"AT+ACME", "AT+BOLT"} <= set(asked)
+
+    def test_it_is_not_asked_of_a_module_whose_maker_is_proven(self, knowledge: Knowledge) -> None:
+        _, asked = interview(knowledge, {"AT+CGMR": ["ACME-1"]})
+        assert "AT+CLAC" not in asked
+
+
+def test_label_and_model_together_spare_the_other_makers_questions(knowledge: Knowledge) -> None:
+    identity, asked = interview(knowledge, {"ATI": ["acme", "AC25"]})
+    assert identity.maker == "acme"
+    assert "AT+ACME" in asked
+    assert "AT+BOLT" not in asked
+
+
+def test_v250_names_are_the_fallback_for_what_matters_most(knowledge: Knowledge) -> None:
+    """A module that answers some +CG command is asked +GMM after a failed +CGMM, yet not +GSN for the IMEI."""
+    identity, asked = interview(knowledge, {"AT+CGMR": ["ACME-1"], "AT+GMM": ["AC25"]})
+    assert identity.model == "AC25"
+    assert "AT+GSN" not in asked
+    _, asked = interview(knowledge, {})
+    assert {"AT+GSN", "AT+GMM"} <= set(asked)
 
 
 def test_a_number_is_no_model(knowledge: Knowledge) -> None:
