@@ -14,9 +14,9 @@ from atprobe.cli._exit import Exit, Fatal
 from atprobe.cli._options import Output, output_options
 from atprobe.cli._output import view, write
 from atprobe.emulator.scoring import Row, Score, score
-from atprobe.knowledge import Knowledge, ProfileError
+from atprobe.knowledge import Coverage, Knowledge, ProfileError
 from atprobe.model import Transcript
-from atprobe.report import Format, listing
+from atprobe.report import Format, coverage, listing
 from atprobe.report.document import dumps
 from atprobe.report.escape import visible
 from atprobe.report.table import grid
@@ -51,10 +51,15 @@ def command() -> None:
 @_root
 @output_options
 def list_command(root: Path | None, output: Output) -> int:
-    """List the makers and brands that are known."""
+    """List the makers and brands that are known, and how much of each.
+
+    Models are those that examples and transcripts show; the patterns fit more.
+    """
     profiles = _load(root)
-    rows = [_maker_row(profiles, slug) for slug in profiles.makers]
-    columns = ["slug", "name", "kind", "country", "usb_vendors", "commands", "rules"]
+    rows = [_maker_row(profiles, one) for one in _coverage(root)]
+    columns = ["slug", "name", "kind", "country", "models", "transcripts", "surfaces", "last_fact"]
+    for row in rows if output.format is Format.TABLE else ():
+        row["models"] = len(row["models"])
     write(listing.render("profiles", columns, rows, output.format, view(output)), output.file)
     return Exit.OK
 
@@ -64,7 +69,7 @@ def list_command(root: Path | None, output: Output) -> int:
 @_root
 @output_options
 def show_command(slug: str, root: Path | None, output: Output) -> int:
-    """Show one profile: who it is, what is asked and what is never sent, and its transcripts."""
+    """Show one profile: who it is and who stands behind it, what is asked, what is never sent, its transcripts."""
     profiles = _load(root)
     if slug not in profiles.profiles:
         raise Fatal(f"{slug}: no such profile. 'atprobe profiles list' shows which there are.")
@@ -83,15 +88,33 @@ def show_command(slug: str, root: Path | None, output: Output) -> int:
         {"id": each.id, "model": each.truth.model, "firmware": each.truth.firmware, "fidelity": each.fidelity}
         for each in _transcripts(root, slug)
     ]
-    row = {**_maker_row(profiles, slug), "asked": asked, "never": list(profile.never), "transcripts": recordings}
+    covered = next((one for one in _coverage(root) if one.slug == slug), Coverage(slug, (), 0, 0))
+    basics = _maker_row(profiles, covered)
+    ties = [asdict(tie) for tie in profile.maker.ties] if profile.maker else []
+    sources = [asdict(source) for source in profile.maker.sources] if profile.maker else []
+    row = {
+        **basics,
+        "ties": ties,
+        "sources": sources,
+        "asked": asked,
+        "never": list(profile.never),
+        "transcripts": recordings,
+    }
     if output.format is not Format.TABLE:
         write(listing.render("profiles", [], [row], output.format, view(output)), output.file)
         return Exit.OK
-    facts = [{"what": key.replace("_", " "), "value": row[key]} for key in _maker_row(profiles, slug)]
+    facts = [{"what": key.replace("_", " "), "value": value} for key, value in basics.items()]
     never = [{"never_sent": pattern} for pattern in profile.never]
     blocks = [
-        listing.render(name, list(rows[0]), rows, output.format, view(output))
-        for name, rows in [("facts", facts), ("asked", asked), ("never", never), ("transcripts", recordings)]
+        listing.render(name, columns or list(rows[0]), rows, output.format, view(output))
+        for name, columns, rows in [
+            ("facts", [], facts),
+            ("ties", ["relation", "name", "since", "until", "confidence", "says"], ties),
+            ("sources", ["date", "confidence", "says", "url"], sources),
+            ("asked", [], asked),
+            ("never", [], never),
+            ("transcripts", [], recordings),
+        ]
         if rows
     ]
     write("\n".join(blocks), output.file)
@@ -112,6 +135,18 @@ def lint_command(root: Path | None, output: Output) -> int:
         text = listing.render("faults", [], rows, output.format, view(output))
     write(text, output.file)
     return Exit.FINDINGS if problems else Exit.OK
+
+
+@command.command("coverage", epilog="\b\nExamples:\n  atprobe profiles coverage > docs/coverage.md\n")
+@_root
+def coverage_command(root: Path | None) -> int:
+    """Print what is known of each maker as a Markdown page, with the figures of a replay of all transcripts."""
+    profiles, recordings = _load(root), _transcripts(root)
+    plain, masked = score(profiles, recordings), score(profiles, recordings, mask_labels=True)
+    right = {row.maker: [_figures(asdict(row))[i] for i in (3, 5, 6)] for row in plain.rows}
+    names = {row.maker: _figures(asdict(row))[3] for row in masked.rows}
+    write(coverage.render(profiles.makers, _coverage(root), right, names), None)
+    return Exit.OK
 
 
 TEST_EPILOG = """\b
@@ -220,16 +255,27 @@ def _transcripts(root: Path | None, slug: str | None = None) -> tuple[Transcript
         raise Fatal(*(str(problem) for problem in error.problems)) from error
 
 
-def _maker_row(profiles: Knowledge, slug: str) -> dict[str, Any]:
-    profile = profiles.profiles[slug]
+def _coverage(root: Path | None) -> tuple[Coverage, ...]:
+    try:
+        return knowledge.coverage(root)
+    except ProfileError as error:
+        raise Fatal(*(str(problem) for problem in error.problems)) from error
+
+
+def _maker_row(profiles: Knowledge, covered: Coverage) -> dict[str, Any]:
+    profile = profiles.profiles[covered.slug]
     maker = profile.maker
     return {
-        "slug": slug,
+        "slug": covered.slug,
         "name": maker.name if maker else None,
         "legal_name": maker.legal_name if maker else None,
         "kind": maker.kind if maker else None,
         "country": maker.country if maker else None,
         "usb_vendors": list(maker.usb_vendors) if maker else [],
         "commands": len(profile.commands),
-        "rules": len(profile.labels) + len(profile.models) + len(profile.firmware),
+        "rules": len(profile.labels) + len(profile.models) + len(profile.firmware) + len(profile.dialect),
+        "models": list(covered.models),
+        "transcripts": covered.transcripts,
+        "surfaces": covered.surfaces,
+        "last_fact": maker.last_fact if maker else None,
     }

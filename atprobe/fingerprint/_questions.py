@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from atprobe.at import normalise, split
 from atprobe.fingerprint._decide import best
 from atprobe.fingerprint._extract import Kind, Observation
-from atprobe.knowledge import GENERIC, Command, Knowledge, Profile
+from atprobe.knowledge import GENERIC, Command, Knowledge
 from atprobe.model import Claim, Ended, Evidence, Identity, Reply, Strength
 
 MAX_COMMANDS = 48

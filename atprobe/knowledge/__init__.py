@@ -1,5 +1,6 @@
 """What is known of the makers: loads and checks `profiles/`; the only reader of YAML."""
 
+from atprobe.knowledge._coverage import Coverage, coverage
 from atprobe.knowledge._load import lint, load, state_dir
 from atprobe.knowledge._root import default_root
 from atprobe.knowledge._transcripts import dump_transcript, load_transcript, transcripts
@@ -9,12 +10,14 @@ from atprobe.knowledge._yaml import ProfileError, ProfileProblem
 __all__ = [
     "GENERIC",
     "Command",
+    "Coverage",
     "Knowledge",
     "Maker",
     "Profile",
     "ProfileError",
     "ProfileProblem",
     "Rule",
+    "coverage",
     "default_root",
     "dump_transcript",
     "lint",

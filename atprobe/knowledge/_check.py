@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 from atprobe.at import Form, normalise, split
@@ -56,11 +57,24 @@ def _group(match: re.Match[str], name: str) -> str | None:
     return value
 
 
+@dataclass(frozen=True)
+class Checked:
+    """A rule as it was read, with the examples that are not kept."""
+
+    node: Node
+    slug: str
+    kind: str
+    rule: Data
+
+
 class Checker:
     """Collects faults while turning nodes into plain data."""
 
     def __init__(self) -> None:
         self.problems: list[ProfileProblem] = []
+        self.slug = ""
+        """The profile at hand."""
+        self.rules: list[Checked] = []
         self.parts: dict[str, str] = {}
         """Patterns that the rules of the file at hand share, by name."""
 
@@ -256,6 +270,34 @@ def check_guards(check: Checker, identities: dict[str, tuple[Node, Data]]) -> No
                     )
 
 
+def check_ties(check: Checker, makers: dict[str, tuple[Node, Data]]) -> None:
+    """A tie names another profile's folder, or none."""
+    for slug, (node, data) in makers.items():
+        ties = node.value.get("ties") if isinstance(node.value, dict) else None
+        nodes = ties.value if ties is not None and isinstance(ties.value, list) else []
+        for place, tie in zip(nodes, data.get("ties", []), strict=False):
+            if tie.get("slug") == slug or tie.get("slug", slug) not in {slug, *makers}:
+                check.fault(
+                    place, f"{tie['slug']!r} is no other profile", "name a folder of profiles/, or leave it out"
+                )
+
+
+def check_rivals(check: Checker) -> None:
+    """What is decisive for one maker, because nobody else can have it, is not decisive for another."""
+    decisive = [c for c in check.rules if c.rule.get("strength") == "decisive" and c.rule.get("pattern")]
+    patterns = [re.compile(c.rule["pattern"], re.I) for c in decisive]
+    for one in decisive:
+        for example in one.rule.get("examples", []):
+            text = example.get("text", "")
+            for other, pattern in zip(decisive, patterns, strict=True):
+                if other.slug != one.slug and other.kind == one.kind and pattern.fullmatch(text):
+                    check.fault(
+                        one.node,
+                        f"{text!r} is decisive for {other.slug} too ({other.node.path}:{other.node.line})",
+                        "make one of the two narrower, or call both strong",
+                    )
+
+
 def _rule(check: Checker, node: Node, kind: str) -> Data:
     claim_fields = dict.fromkeys(_CLAIMS, check.text)
 
@@ -282,6 +324,7 @@ def _rule(check: Checker, node: Node, kind: str) -> Data:
     )
     if rule.get("pattern"):
         _check_examples(check, node, rule)
+    check.rules.append(Checked(node, check.slug, kind, rule))
     return {key: rule[key] for key in ("pattern", "strength", "values", "claims") if key in rule}
 
 

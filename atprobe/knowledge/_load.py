@@ -39,14 +39,14 @@ def state_dir() -> Path:
 def load(root: Path | None = None) -> Knowledge:
     """All profiles below `root` (default: the installed ones). Raises ProfileError, which names every fault."""
     root = root or default_root()
-    files = _read_files(root)
+    files = read_files(root)
     digest = hashlib.sha256(repr((_FORMAT, sorted(files.items()))).encode()).hexdigest()
     kept = state_dir() / f"profiles-{digest[:32]}.json"
     data = _read_kept(kept)
     if data is None:
-        data, problems = _check_all(root, files)
-        if problems:
-            raise ProfileError(tuple(problems))
+        data, check = check_all(root, files)
+        if check.problems:
+            raise ProfileError(tuple(check.problems))
         _keep(kept, data)
     return knowledge_from(data, version=digest[:12], root=root)
 
@@ -55,16 +55,17 @@ def lint(root: Path | None = None) -> tuple[ProfileProblem, ...]:
     """Every fault of the profiles and transcripts below `root`, in order of file and line; empty where none is."""
     root = root or default_root()
     try:
-        files = _read_files(root)
+        files = read_files(root)
     except ProfileError as error:
         return error.problems
-    profiles, problems = _check_all(root, files)
+    profiles, check = check_all(root, files, thorough=True)
+    problems = check.problems
     for path in transcript_paths(root):
         problems += check_transcript(path, known=set(profiles))
     return tuple(sorted(problems, key=lambda problem: (problem.path, problem.line)))
 
 
-def _read_files(root: Path) -> dict[str, bytes]:
+def read_files(root: Path) -> dict[str, bytes]:
     """The profile files by their path below root. Transcripts are not part of a run and are read on demand."""
     try:
         slugs = sorted(entry.name for entry in os.scandir(root) if entry.is_dir() and not entry.name.startswith("."))
@@ -82,9 +83,11 @@ def _read_files(root: Path) -> dict[str, bytes]:
     return files
 
 
-def _check_all(root: Path, files: dict[str, bytes]) -> tuple[dict[str, Any], list[ProfileProblem]]:
+def check_all(root: Path, files: dict[str, bytes], thorough: bool = False) -> tuple[dict[str, Any], _check.Checker]:
+    """Everything as plain data, and the checker with every fault. `thorough` adds what costs too much for a run."""
     check = _check.Checker()
     profiles: dict[str, dict[str, Any]] = {}
+    makers: dict[str, tuple[Node, dict[str, Any]]] = {}
     identities: dict[str, tuple[Node, dict[str, Any]]] = {}
     for name, content in files.items():
         slug, kind = name.split("/")
@@ -93,14 +96,19 @@ def _check_all(root: Path, files: dict[str, bytes]) -> tuple[dict[str, Any], lis
         node = _check.collect(check, lambda content=content, shown=shown: _yaml.parse(content, shown))  # type: ignore[misc]
         if node is None:
             continue
+        check.slug = slug
         if kind == "maker.yaml":
             profile["maker"] = _check.check_maker(check, node)
+            makers[slug] = (node, profile["maker"])
         else:
             profile["identity"] = _check.check_identity(check, node)
             identities[slug] = (node, profile["identity"])
     if not check.problems:
         _check.check_guards(check, identities)
-    return profiles, check.problems
+        _check.check_ties(check, makers)
+    if thorough and not check.problems:
+        _check.check_rivals(check)
+    return profiles, check
 
 
 def _read_kept(path: Path) -> dict[str, Any] | None:

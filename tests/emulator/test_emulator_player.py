@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tracemalloc
+from typing import Any
 
 import pytest
 
@@ -14,9 +15,9 @@ from atprobe.model import Exchange, Transcript, Truth
 IMEI = "490154200000000"  # a TAC, zeros and the check digit: nobody's
 
 
-def play(*exchanges: Exchange, fidelity: str = "lines", faults: set[Fault] | None = None, **times: float) -> Player:
+def play(*exchanges: Exchange, fidelity: str = "lines", faults: set[Fault] | None = None, **how: Any) -> Player:
     transcript = Transcript("synthetic-player", fidelity, Truth(), exchanges)
-    return Player(transcript, frozenset(faults or ()), **times)
+    return Player(transcript, frozenset(faults or ()), **how)
 
 
 def said(player: Player, *commands: str, now: float = 0.0) -> bytes:

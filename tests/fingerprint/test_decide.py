@@ -50,7 +50,7 @@ commands:
 """
 CHIP = r"""
 labels:
-  - {pattern: 'Silicon Inc', strength: none, examples: [{text: Silicon Inc, claims: {}}], source: x, confidence: observed}
+  - {pattern: Silicon, strength: none, examples: [{text: Silicon, claims: {}}], source: x, confidence: observed}
 firmware:
   - pattern: 'BASE\.\d'
     strength: decisive
@@ -225,11 +225,11 @@ def test_usb_numbers_order_the_questions_and_decide_nothing(knowledge: Knowledge
 
 
 def test_a_chip_maker_is_named_only_where_no_module_maker_shows(knowledge: Knowledge) -> None:
-    bare, _ = interview(knowledge, {"AT+CGMI": ["Silicon Inc"], "AT+CGMR": ["BASE.1"]})
+    bare, _ = interview(knowledge, {"AT+CGMI": ["Silicon"], "AT+CGMR": ["BASE.1"]})
     assert (bare.maker, bare.brand, bare.conflicts) == ("silicon", "silicon", ())
     for answers in (
         {"AT+CGMI": ["acme"], "AT+CGMM": ["AC25"]},
-        {"AT+CGMI": ["Silicon Inc"], "AT+ACME": ["tell acme 9"]},
+        {"AT+CGMI": ["Silicon"], "AT+ACME": ["tell acme 9"]},
     ):
         built_on_it, _ = interview(knowledge, {**answers, "AT+CGMR": ["BASE.1"]})
         assert (built_on_it.maker, built_on_it.firmware, built_on_it.conflicts) == ("acme", "BASE.1", ())
