@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import click
@@ -26,13 +27,18 @@ Examples:
 @click.command("record", epilog=EPILOG)
 @click.option("--port", required=True, metavar="PATH|URL", help="The module's AT port.")
 @click.option("--output", "file", metavar="FILE", callback=new_file, help=OUTPUT_HELP)
-@click.option("--keep-identifiers", is_flag=True, help="Keep IMEI, IMSI and ICCID; else they are made anonymous.")
+@click.option("--keep-identifiers", is_flag=True, help="Keep IMEI, IMSI, serial and phone numbers.")
 @click.option("--command", "commands", multiple=True, metavar="CMD", help="Ask this too. Must be known to read only.")
 @line_options
 def command(port: str, file: Path | None, keep_identifiers: bool, commands: tuple[str, ...], line: Line) -> int:
-    """Hold the conversation that `probe` would hold and write it down as a transcript.
+    """Ask a module all that tells who it is, and write the conversation down as a transcript.
 
-    A transcript can be played back with `atprobe emulate` and added to the profiles. Fill in its `truth` by hand.
+    A transcript can be played back with `atprobe emulate`, scored with `atprobe profiles test --transcripts FILE`
+    and dropped into profiles/<maker>/transcripts: CONTRIBUTING.md walks through it. Fill in its `truth` first, from
+    the label, the box or the data sheet.
+
+    Hidden, unless --keep-identifiers: the unit's part of the IMEI; IMSI, ICCID, MEID, ESN, serial and phone numbers;
+    keys and passwords are hidden always. Look the file over all the same before you publish it.
     """
     profiles = _probing.load()
     device, paths = discover.named(port, discover.scan())
@@ -57,4 +63,6 @@ def command(port: str, file: Path | None, keep_identifiers: bool, commands: tupl
         say("stopped; nothing was written")
         return Exit.INTERRUPTED
     write(knowledge.dump_transcript(transcript), file)
+    if file is not None and sys.stderr is not None and sys.stderr.isatty():
+        say(f"{file}: fill in its truth, then: atprobe profiles test --transcripts {file}")
     return Exit.OK

@@ -8,8 +8,8 @@ from atprobe.at import normalise
 from atprobe.fingerprint._decide import decide
 from atprobe.fingerprint._evidence import evidence_of, evidence_of_usb
 from atprobe.fingerprint._extract import Observation, observe
-from atprobe.fingerprint._questions import next_command, unanswered
-from atprobe.knowledge import Knowledge
+from atprobe.fingerprint._questions import next_command, suits, unanswered
+from atprobe.knowledge import Command, Knowledge
 from atprobe.model import Evidence, Identity, Reply, UsbInfo
 
 Ask = Callable[[str, float | None], Reply]
@@ -28,6 +28,16 @@ class Interview:
         self._observations: tuple[Observation, ...] = ()
         self._asked: dict[str, Reply] = {}
         self.identity: Identity = decide(knowledge, self._evidence)
+
+    def left(self) -> tuple[Command, ...]:
+        """What the identity did not need: the standard commands and the maker's that were not asked."""
+        own = self._knowledge.profiles.get(self.identity.maker or "")
+        wanted = {normalise(c.send): c for c in (*self._knowledge.standard, *(own.commands if own else ()))}
+        return tuple(
+            command
+            for line, command in wanted.items()
+            if line not in self._asked and suits(command, self.identity.model)
+        )
 
     def run(self, ask: Ask) -> Identity:
         """Ask until the identity is settled or nothing is left to ask. What `ask` raises passes through."""

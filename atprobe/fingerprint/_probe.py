@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -11,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from atprobe.at import normalise
 from atprobe.fingerprint._interview import Interview
+from atprobe.fingerprint._redact import without_identifiers
 from atprobe.knowledge import Knowledge
 from atprobe.link import (
     DEFAULT_BAUD,
@@ -33,7 +33,6 @@ from atprobe.model import (
     Timing,
     Transcript,
     Truth,
-    is_imei,
 )
 
 MAX_THREADS = 64
@@ -112,15 +111,15 @@ def record(
     baud: int = DEFAULT_BAUD,
     stop: threading.Event | None = None,
 ) -> Transcript:
-    """Hold the whole conversation a probe would hold, and the given reading commands, and return it.
+    """Hold the conversation a probe would hold, ask what it left out, and return all of it.
 
-    Numbers that name a person or a unit (IMEI, IMSI, ICCID) are reduced to their type part or to zeros unless
-    `keep_identifiers`. Raises PortError, and NotReadingError before a byte is written where one of `commands` is
-    not known to read.
+    What it left out: the other standard commands, those of the maker found, and the given `commands`. Numbers that
+    name a person or a unit are hidden (see `without_identifiers`) unless `keep_identifiers`. Raises PortError, and
+    NotReadingError before a byte is written where one of `commands` is not known to read.
     """
-    for command in commands:
-        if normalise(command) not in knowledge.reading:
-            raise NotReadingError(command)
+    for line in commands:
+        if normalise(line) not in knowledge.reading:
+            raise NotReadingError(line)
     settings = _Settings(knowledge, timeout, baud, stop or threading.Event())
     transport = open_port(path, baud)
     try:
@@ -128,12 +127,14 @@ def record(
         session.wake()
         interview = Interview(knowledge, device.usb)
         identity = interview.run(session.ask)
-        for command in commands:
-            session.ask(command)
+        for command in interview.left():
+            session.ask(command.send, command.seconds)
+        for line in commands:
+            session.ask(line)
         exchanges = session.exchanges
     finally:
         transport.close()
-    hide: Callable[[str], str] = (lambda text: text) if keep_identifiers else _without_identifiers
+    hide: Callable[[str], str] = (lambda text: text) if keep_identifiers else without_identifiers
     return Transcript(
         id=hide(f"{identity.maker or 'unknown'}-{(identity.model or 'module').lower()}"),
         fidelity="bytes",
@@ -212,17 +213,3 @@ def _session(transport: Transport, settings: _Settings) -> Session:
         timeout=settings.timeout,
         stop=settings.stop,
     )
-
-
-def _without_identifiers(text: str) -> str:
-    """IMEIs keep their type allocation code; other runs of 14 to 22 digits (IMSI, ICCID, MEID) become zeros."""
-
-    def hide(match: re.Match[str]) -> str:
-        digits = match.group()
-        return _synthetic_imei(digits[:8]) if is_imei(digits) else "0" * len(digits)
-
-    return re.sub(r"(?<![0-9])[0-9]{14,22}(?![0-9])", hide, text)
-
-
-def _synthetic_imei(tac: str) -> str:
-    return next(f"{tac}000000{check}" for check in range(10) if is_imei(f"{tac}000000{check}"))

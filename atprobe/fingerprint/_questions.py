@@ -54,7 +54,7 @@ def next_command(
         worth = 2 * len(command.settles & open_claims) * own + tells * (3 if slug == identity.maker else 1)
         if worth <= most or normalise(command.send) in asked or _answered(command.same_as, asked):
             continue
-        if command.for_models and not re.fullmatch(command.for_models, identity.model or "", re.I):
+        if not suits(command, identity.model):
             continue
         if slug != GENERIC and _is_missing(command, listed):
             continue
@@ -62,6 +62,11 @@ def next_command(
             continue
         chosen, most = command, worth
     return chosen
+
+
+def suits(command: Command, model: str | None) -> bool:
+    """Whether this is a command for modules of that model."""
+    return command.for_models is None or re.fullmatch(command.for_models, model or "", re.I) is not None
 
 
 def unanswered(asked: Mapping[str, Reply]) -> int:
