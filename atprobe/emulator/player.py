@@ -94,6 +94,10 @@ class Player:
         for exchange in transcript.exchanges:
             for part in _parts(exchange):
                 self._script.setdefault(normalise(part.send or ""), [part])
+        # V.250 5.3.1: a value left out is 0.
+        for asked, recorded in (("ATI", "ATI0"), ("ATI0", "ATI")):
+            if recorded in self._script:
+                self._script.setdefault(asked, self._script[recorded])
         self._random = Random(transcript.id)
         self._line = b""
         self._answers = self._beats = self._urcs = 0

@@ -48,7 +48,7 @@ _LABELLED = re.compile(
 )
 _OTHER_LABEL = re.compile(r"[A-Za-z+][A-Za-z0-9 ._-]{0,24}\s*:.*")
 _REVISION_INSIDE = re.compile(r"(?P<before>\S.*?)[\s(]+Revision:\s*(?P<revision>[^\s()]+).*", re.I)
-_COMMAND_NAME = re.compile(r"(?:AT)?([+#^%!$*&\\][A-Z][A-Z0-9_-]*)", re.I)
+_COMMAND_NAME = re.compile(r"(?:AT)?([+#^%!$*&\\_][A-Z][A-Z0-9_-]*)", re.I)
 _IMEI = re.compile(r"(?<!\d)\d{15}(?!\d)")
 _KINDS = {"manufacturer": Kind.MANUFACTURER, "model": Kind.MODEL, "revision": Kind.REVISION}
 
