@@ -176,7 +176,7 @@ def test_command(root: Path | None, paths: tuple[Path, ...], mask_labels: bool, 
     or not at all is listed, and so is every
     transcript that was left out, with the reason.
     """
-    result = score(_load(root), _given(paths) if paths else _transcripts(root), mask_labels)
+    result = score(_load(root), _given(paths) if paths else _transcripts(root), mask_labels=mask_labels)
     write_scores(result, output)
     return Exit.FINDINGS if any(each.wrong_maker for each in result.results) else Exit.OK
 

@@ -91,14 +91,17 @@ class Score:
 def score(
     knowledge: Knowledge,
     transcripts: Iterable[Transcript],
+    *,
     mask_labels: bool = False,
     faults: frozenset[Fault] = frozenset(),
     urc_at: int | None = None,
+    with_usb: bool = False,
 ) -> Score:
     """Replay transcripts and compare with their truth.
 
     `mask_labels` replaces the makers' names in every answer, so that only behaviour can tell them apart. With
-    `faults` and `urc_at` every module is troublesome (see Player).
+    `faults` and `urc_at` every module is troublesome (see Player). What the bus would tell is withheld unless
+    `with_usb`.
     """
     results, left_out = [], []
     for transcript in transcripts:
@@ -107,7 +110,7 @@ def score(
             left_out.append((f"{_truth_maker(transcript)}/{transcript.id}", reason))
         else:
             played = mask(knowledge, transcript) if mask_labels else transcript
-            results.append(replay(knowledge, played, transcript, faults, urc_at))
+            results.append(replay(knowledge, played, transcript, faults=faults, urc_at=urc_at, with_usb=with_usb))
     return Score(tuple(results), tuple(left_out))
 
 
@@ -115,8 +118,10 @@ def replay(
     knowledge: Knowledge,
     transcript: Transcript,
     original: Transcript | None = None,
+    *,
     faults: frozenset[Fault] = frozenset(),
     urc_at: int | None = None,
+    with_usb: bool = False,
 ) -> Result:
     """Interview one transcript. What it holds is judged on `original` where the transcript was masked."""
     original = original or transcript
@@ -124,7 +129,7 @@ def replay(
     session = Session(
         port, knowledge.reading, unsolicited=knowledge.unsolicited, redact=knowledge.redact, clock=lambda: port.now
     )
-    interview = Interview(knowledge)
+    interview = Interview(knowledge, transcript.usb if with_usb else None)
     problem = None
     try:
         session.wake()
