@@ -89,6 +89,18 @@ class TestListAndShow:
     def test_another_root(self, cli: Cli, tmp_path: Path) -> None:
         assert cli("profiles", "list", str(profile(tmp_path))).out.splitlines()[1].split()[:2] == ["zenith", "Zenith"]
 
+    def test_coverage_is_counted_in_the_data(self, cli: Cli, tmp_path: Path) -> None:
+        line = cli("profiles", "list", str(profile(tmp_path))).out.splitlines()[1]
+        assert line.split() == ["zenith", "Zenith", "maker", "-", "0", "1", "0", "2026-01-02"]
+
+    def test_ties_are_shown(self, cli: Cli) -> None:
+        result = cli("profiles", "show", "rolling")
+        assert any(line.split()[:2] == ["former-parent", "Fibocom"] for line in result.out.splitlines())
+
+    def test_the_coverage_page_is_up_to_date(self, cli: Cli) -> None:
+        page = Path(__file__).parents[2] / "docs" / "coverage.md"
+        assert cli("profiles", "coverage").out == page.read_text(encoding="utf-8")
+
 
 class TestLint:
     def test_the_installed_profiles_are_right(self, cli: Cli) -> None:

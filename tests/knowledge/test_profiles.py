@@ -80,6 +80,62 @@ def test_faults_of_identity(write: Write, find: str, put: str, line: int, messag
     assert problems[0].remedy
 
 
+@pytest.mark.parametrize("what", ["source", "confidence"])
+def test_a_rule_without_source_or_confidence_is_refused(write: Write, what: str) -> None:
+    line = {"source": "    source: public logs\n", "confidence": "    confidence: observed\n"}[what]
+    problems = lint(write(identity=IDENTITY.replace(line, "", 1)))
+    assert f"a rule of labels lacks '{what}'" in problems[0].message
+
+
+def test_a_part_is_shared_by_the_rules_of_a_file(write: Write) -> None:
+    text = IDENTITY.replace("(?P<rev>\\d\\.\\d)", "(?P<rev>(?&release))")
+    rule = load(write(identity="parts: {release: '\\d\\.\\d'}\n" + text)).profiles["acme"].firmware[0]
+    assert rule.match("AC25-1.0") == {Claim.MODEL: "AC25", Claim.FIRMWARE: "AC25-1.0"}
+    assert "there is no part 'release'" in lint(write(identity=text))[0].message
+
+
+TIE = """ties:
+  - relation: parent
+    name: Holding
+    since: "2024-07"
+    says: bought it
+    source: register
+    confidence: documented
+"""
+
+
+class TestTies:
+    def test_a_sound_one(self, write: Write) -> None:
+        maker = load(write(maker=MAKER + TIE)).makers["acme"]
+        (tie,) = maker.ties
+        assert (tie.relation, tie.name, tie.since, tie.until, tie.slug) == ("parent", "Holding", "2024-07", None, None)
+        assert maker.last_fact == "2026-06-08"
+
+    @pytest.mark.parametrize(
+        ("find", "put", "said"),
+        [
+            ('    since: "2024-07"\n', "", "the tie has no date"),
+            ('"2024-07"', "July 2024", "'July 2024' is no date"),
+            ("relation: parent", "relation: friend", "'friend' is not known here"),
+            ("    source: register\n", "", "lacks 'source'"),
+            ("    confidence: documented\n", "", "lacks 'confidence'"),
+            ("name: Holding", "name: Holding\n    slug: holding", "'holding' is no other profile"),
+            ("name: Holding", "name: Holding\n    slug: acme", "'acme' is no other profile"),
+        ],
+    )
+    def test_faults(self, write: Write, find: str, put: str, said: str) -> None:
+        assert find in TIE
+        assert said in lint(write(maker=MAKER + TIE.replace(find, put)))[0].message
+
+
+def test_what_is_decisive_for_two_makers_is_decisive_for_none(write: Write) -> None:
+    write()
+    (problem, other) = lint(write(slug="other"))
+    assert "'AC25-1.0' is decisive for" in problem.message
+    assert {Path(p.path).parent.name for p in (problem, other)} == {"acme", "other"}
+    assert lint(write(slug="other", identity=IDENTITY.replace("strength: decisive", "strength: strong"))) == ()
+
+
 def test_a_setting_needs_a_source_that_shows_it_reads(write: Write) -> None:
     text = IDENTITY.replace("send: AT+ACVER", "send: AT+ACVER=1")
     assert lint(write(identity=text)) == ()
