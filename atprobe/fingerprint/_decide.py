@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Iterable
 
 from atprobe.fingerprint._extract import Kind, Observation
@@ -116,8 +117,18 @@ def _elected(about: list[Evidence], strange_label: bool) -> str | None:
             scores = {maker: _score(e for e in about if e.value == maker) for maker in makers}
             top = max(scores.values())
             makers = {maker for maker, score in scores.items() if score == top}
+        if behaviour and rank < Strength.DECISIVE.rank and _named_twice(about) - makers:
+            # Strong behaviour beats a label, and not a label and a model that agree: one of the two is a likeness.
+            return None
         return makers.pop() if len(makers) == 1 else None
     return None
+
+
+def _named_twice(about: list[Evidence]) -> set[str]:
+    """The makers for whom label and model speak: two different texts, each of them strong."""
+    named = {(e.value, e.text) for e in about if not e.behaviour and e.strength.rank >= Strength.STRONG.rank}
+    counts = Counter(value for value, _ in named)
+    return {value for value, count in counts.items() if count > 1}
 
 
 def _score(evidence: Iterable[Evidence]) -> float:

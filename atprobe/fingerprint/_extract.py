@@ -61,7 +61,9 @@ def observe(command: Command, reply: Reply) -> tuple[Observation, ...]:
         if text.strip():
             found.append(Observation(kind, text.strip(), command.send))
 
-    lines = [line for line in reply.text if reply.ok and not _is_question(line, command.send)]
+    # Some answer in full and then say ERROR, because one thing in it failed; what is labelled stands all the same.
+    sound = [line for line in reply.text if reply.ok or _LABELLED.fullmatch(line)]
+    lines = [line for line in sound if not _is_question(line, command.send)]
     for line in lines if command.reads != "commands" else ():
         add(Kind.LINE, line)
     if command.reads == "identity":

@@ -26,6 +26,12 @@ firmware:
     examples: [{text: NAME-1, claims: {firmware: NAME-1}}]
     source: x
     confidence: observed
+  - pattern: 'LIKE-NAME-\d'
+    strength: strong
+    claims: {firmware: '{0}'}
+    examples: [{text: LIKE-NAME-1, claims: {firmware: LIKE-NAME-1}}]
+    source: x
+    confidence: observed
   - pattern: 'SHARED-\d'
     strength: strong
     claims: {firmware: '{0}'}
@@ -185,6 +191,17 @@ def test_long_texts_match_nothing(knowledge: Knowledge) -> None:
 def test_a_shared_behaviour_is_decided_by_the_label(knowledge: Knowledge) -> None:
     identity, _ = interview(knowledge, {"AT+CGMI": ["bolt"], "AT+CGMR": ["SHARED-1"]})
     assert identity.maker == "bolt"
+
+
+def test_strong_behaviour_against_label_and_model_together_is_unknown(knowledge: Knowledge) -> None:
+    """A form that two makers might come upon is no match for two things the module says of itself."""
+    both, _ = interview(knowledge, {"AT+CGMI": ["acme"], "AT+CGMM": ["AC25"], "AT+CGMR": ["LIKE-BOLT-1"]})
+    assert both.maker is None
+    assert both.conflicts
+    label, _ = interview(knowledge, {"AT+CGMI": ["acme"], "AT+CGMR": ["LIKE-BOLT-1"]})
+    assert label.maker == "bolt"
+    decisive, _ = interview(knowledge, {"AT+CGMI": ["acme"], "AT+CGMM": ["AC25"], "AT+CGMR": ["BOLT-1"]})
+    assert decisive.maker == "bolt"
 
 
 def test_a_shared_behaviour_alone_is_unknown(knowledge: Knowledge) -> None:

@@ -78,6 +78,16 @@ def test_an_error_says_nothing() -> None:
     assert seen("model", "EC25", final="ERROR") == []
 
 
+def test_what_is_labelled_stands_though_an_error_ends_the_answer() -> None:
+    """A Sierra USB 305 answers ATI5 in full and then says ERROR."""
+    lines = ("Manufacturer: Sierra Wireless, Inc.", "something else")
+    reply = Reply("ATI", lines, "ERROR")
+    command = Command("ATI", frozenset(), "identity")
+    found = [(o.kind, o.text) for o in observe(command, reply)]
+    assert (Kind.MANUFACTURER, "Sierra Wireless, Inc.") in found
+    assert all("something" not in text for _, text in found)
+
+
 def test_a_spoiled_echo_says_nothing() -> None:
     command = Command("AT!IMPREF?", frozenset())
     assert observe(command, Reply("AT!IMPREF?", ("AT!IMPREF\x1f", "!IMPREF:"), "OK"))[0].text == "!IMPREF:"
