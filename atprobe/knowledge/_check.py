@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from atprobe.at import Form, normalise, split
+from atprobe.knowledge._backtracking import backtracks
 from atprobe.knowledge._yaml import Node, ProfileError, ProfileProblem
 from atprobe.model import Claim
 
@@ -70,8 +71,10 @@ class Checked:
 class Checker:
     """Collects faults while turning nodes into plain data."""
 
-    def __init__(self) -> None:
+    def __init__(self, thorough: bool = False) -> None:
         self.problems: list[ProfileProblem] = []
+        self.thorough = thorough
+        """Also what costs too much for a run: patterns that backtrack badly, rules that rival each other."""
         self.slug = ""
         """The profile at hand."""
         self.rules: list[Checked] = []
@@ -156,6 +159,8 @@ class Checker:
         except re.error as error:
             self.fault(node, f"the pattern does not compile ({error})", "mend the regular expression")
             return "(?!)"
+        if self.thorough and (reason := backtracks(text)):
+            self.fault(node, f"the pattern can take too long: {reason}", "bound the repeats, or keep them apart")
         return text
 
 

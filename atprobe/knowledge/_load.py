@@ -85,7 +85,7 @@ def read_files(root: Path) -> dict[str, bytes]:
 
 def check_all(root: Path, files: dict[str, bytes], thorough: bool = False) -> tuple[dict[str, Any], _check.Checker]:
     """Everything as plain data, and the checker with every fault. `thorough` adds what costs too much for a run."""
-    check = _check.Checker()
+    check = _check.Checker(thorough)
     profiles: dict[str, dict[str, Any]] = {}
     makers: dict[str, tuple[Node, dict[str, Any]]] = {}
     identities: dict[str, tuple[Node, dict[str, Any]]] = {}

@@ -58,6 +58,7 @@ def test_faults_of_maker(write: Write, find: str, put: str, line: int, said: tup
     ("find", "put", "line", "message"),
     [
         ("'Acme( Inc\\.)?'", "'Acme( Inc'", 2, "does not compile"),
+        ("'Acme( Inc\\.)?'", "'Acme( ?[A-Z]+)+'", 2, "can take too long"),
         ("strength: strong", "strength: sure", 3, "'sure' is not known here"),
         ("text: AC25-1.0,", "text: AC25,", 9, "does not match"),
         ("model: AC25, firmware", "model: AC26, firmware", 9, "gives"),
