@@ -26,6 +26,9 @@ MAX_LINES = 4096
 """Lines of one reply that are kept; the longest real one, AT+CLAC, has some hundreds."""
 MAX_CHARACTERS = 512 * 1024
 
+MAX_UNSOLICITED = 512
+"""Characters: longer lines are no unsolicited result code."""
+
 STANDARD_UNSOLICITED = (
     r"RING|\+(?:CRING|C(?:5G|G|E)?REG|CMTI|CMT|CDSI?|CBMI?|CUSD|CCWA|CLIP|CSS[IU]|CTZ[EV]|CTZDST|CGEV|CIEV"
     r"|CPIN|CFUN|CSCON|CCWV|COLP|NITZ)\b.*"
@@ -206,7 +209,8 @@ class Conversation:
         return self._echo is None and not self._before and len(sent) > 2 and seen.endswith(sent)
 
     def _came_unasked(self, text: str) -> bool:
-        return not carries(text, self._own) and bool(self._unsolicited_pattern.fullmatch(text))
+        brief = len(text) <= MAX_UNSOLICITED
+        return brief and not carries(text, self._own) and bool(self._unsolicited_pattern.fullmatch(text))
 
 
 def carries(line: str, of: frozenset[str]) -> bool:

@@ -146,7 +146,11 @@ class Checker:
 
         return one
 
-    def pattern(self, node: Node) -> str:
+    def searched(self, node: Node) -> str:
+        """A pattern that is looked for anywhere in a text."""
+        return self.pattern(node, "(?s:.)*?(?:{})")
+
+    def pattern(self, node: Node, used: str = "{}") -> str:
         """A regular expression that compiles, with `(?&name)` replaced by the part of that name."""
         text = self.text(node)
         for name in _PART.findall(text):
@@ -159,7 +163,7 @@ class Checker:
         except re.error as error:
             self.fault(node, f"the pattern does not compile ({error})", "mend the regular expression")
             return "(?!)"
-        if self.thorough and (reason := backtracks(text)):
+        if self.thorough and (reason := backtracks(used.replace("{}", text))):
             self.fault(node, f"the pattern can take too long: {reason}", "bound the repeats, or keep them apart")
         return text
 
@@ -248,7 +252,7 @@ def check_identity(check: Checker, node: Node) -> Data:
             "commands": lambda item: check.items(item, "commands", lambda command: _command(check, command)),
             "never": lambda item: check.items(item, "never", lambda entry: _never(check, entry)),
             "unsolicited": lambda item: check.items(item, "unsolicited", check.pattern),
-            "redact": lambda item: check.items(item, "redact", check.pattern),
+            "redact": lambda item: check.items(item, "redact", check.searched),
         },
     )
 
