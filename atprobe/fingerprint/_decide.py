@@ -79,7 +79,8 @@ def _labels(knowledge: Knowledge, evidence: tuple[Evidence, ...], seen: tuple[Ob
         labels += known
     elif not labels and len(bare) > 1 and bare[0] not in models:
         labels.append(bare[0])
-    return tuple(dict.fromkeys(labels))
+    # A name has a letter in it: `2400` is what Iridium answers to ATI0.
+    return tuple(dict.fromkeys(label for label in labels if re.search(r"[^\W\d_]", label)))
 
 
 def _is_known_label(knowledge: Knowledge, label: str) -> bool:

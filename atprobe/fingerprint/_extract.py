@@ -46,6 +46,9 @@ _LABELLED = re.compile(
     r"(manufacturer|manufacture|model|model id|revision|imei)\s*:\s*(.*)",
     re.I,
 )
+_JOINT = re.compile(r"\s(?=(?:manufacturer|model|revision|svn|imei|\+gcap)\s?:)", re.I)
+MAX_JOINED = 512
+"""Characters of a line that is looked through for several labels."""
 _OTHER_LABEL = re.compile(r"[A-Za-z+][A-Za-z0-9 ._-]{0,24}\s*:.*")
 _REVISION_INSIDE = re.compile(r"(?P<before>\S.*?)[\s(]+Revision:\s*(?P<revision>[^\s()]+).*", re.I)
 _COMMAND_NAME = re.compile(r"(?:AT)?([+#^%!$*&\\_][A-Z][A-Z0-9_-]*)", re.I)
@@ -63,7 +66,7 @@ def observe(command: Command, reply: Reply) -> tuple[Observation, ...]:
 
     # Some answer in full and then say ERROR, because one thing in it failed; what is labelled stands all the same.
     sound = [line for line in reply.text if reply.ok or _LABELLED.fullmatch(line)]
-    lines = [line for line in sound if not _is_question(line, command.send)]
+    lines = [piece for line in sound if not _is_question(line, command.send) for piece in _apart(line)]
     for line in lines if command.reads != "commands" else ():
         add(Kind.LINE, line)
     if command.reads == "identity":
@@ -127,6 +130,11 @@ def _identity(lines: list[str], add: Callable[[Kind, str], None]) -> None:
             bare.append(line)
     for line in bare:
         add(Kind.BARE, line)
+
+
+def _apart(line: str) -> list[str]:
+    """The labelled parts of an answer that a tool, or the module, put on one line."""
+    return _JOINT.split(line) if _LABELLED.fullmatch(line) and len(line) <= MAX_JOINED else [line]
 
 
 def _is_question(line: str, question: str) -> bool:

@@ -91,3 +91,13 @@ def test_what_is_labelled_stands_though_an_error_ends_the_answer() -> None:
 def test_a_spoiled_echo_says_nothing() -> None:
     command = Command("AT!IMPREF?", frozenset())
     assert observe(command, Reply("AT!IMPREF?", ("AT!IMPREF\x1f", "!IMPREF:"), "OK"))[0].text == "!IMPREF:"
+
+
+def test_labelled_parts_on_one_line_are_taken_apart() -> None:
+    line = "Manufacturer: SIMCOM INCORPORATED Model: A7680C-LANS Revision: V11.0.01 IMEI: 490154200000000 +GCAP: +CGSM"
+    assert seen("identity", line) == [
+        ("manufacturer", "SIMCOM INCORPORATED"),
+        ("model", "A7680C-LANS"),
+        ("revision", "V11.0.01"),
+        ("imei", "490154200000000"),
+    ]
