@@ -146,14 +146,18 @@ def _confidence(knowledge: Knowledge, evidence: tuple[Evidence, ...], maker: str
     # Which chip it is built on speaks against no maker of modules.
     about = [e for e in evidence if e.claim is Claim.MAKER and (e.value == maker or not _is_chip(knowledge, e.value))]
     own = _score(e for e in about if e.value == maker)
-    # What speaks as well for this maker as for another speaks against neither.
-    shared = {(e.text, e.strength.rank) for e in about if e.value == maker}
-    rivals = [e for e in about if e.value != maker and not any(e.text == t and e.strength.rank <= r for t, r in shared)]
+    rivals = _against(about, maker)
     if _unfamiliar(evidence, maker):
         own /= 2
     against = max((_score(e for e in rivals if e.value == other) for other in {e.value for e in rivals}), default=0.0)
     # Rounded down: nothing here is certain.
     return math.floor(own * (1 - against / 2) * 100) / 100
+
+
+def _against(about: list[Evidence], maker: str | None) -> list[Evidence]:
+    """What speaks for others than this maker. What speaks as well for it as for another speaks against neither."""
+    shared = {(e.text, e.strength.rank) for e in about if e.value == maker}
+    return [e for e in about if e.value != maker and not any(e.text == t and e.strength.rank <= r for t, r in shared)]
 
 
 def _brand(knowledge: Knowledge, evidence: tuple[Evidence, ...], maker: str | None, labelled: bool) -> str | None:
@@ -183,8 +187,9 @@ def _rivals(knowledge: Knowledge, evidence: tuple[Evidence, ...], named: str | N
         for e in evidence
         if e.claim is Claim.MAKER and e.strength.rank >= Strength.STRONG.rank and not _is_chip(knowledge, e.value)
     ]
-    for other in dict.fromkeys(e.value for e in about if e.value != named):
-        texts = ", ".join(dict.fromkeys(repr(e.text) for e in about if e.value == other))
+    rivals = _against(about, named if decided else None)
+    for other in dict.fromkeys(e.value for e in rivals if e.value != named):
+        texts = ", ".join(dict.fromkeys(repr(e.text) for e in rivals if e.value == other))
         says = f"{texts} speaks for {knowledge.makers[other].name}"
         rest = f"the rest for {knowledge.makers[named].name}" if named and decided else "which does not decide it"
         yield f"{says}, {rest}"

@@ -350,10 +350,11 @@ class TestLife:
 
     def test_serve_forever_ends_cleanly_on_interrupt(self, tmp_path: Path) -> None:
         script = (
-            "from pathlib import Path; from atprobe.emulator import Emulator, Spec\n"
+            "from pathlib import Path; from threading import Timer; from atprobe.emulator import Emulator, Spec\n"
             "from atprobe.model import Transcript, Truth\n"
             f"with Emulator([Spec(Transcript('a', 'log', Truth(), ()))], link_dir=Path({str(tmp_path)!r})) as e:\n"
-            "    print(e.ports[0], flush=True)\n"
+            # From another thread and later, so that the main one is waiting in serve_forever when the signal comes.
+            "    Timer(1.0, print, (e.ports[0],), {'flush': True}).start()\n"
             "    e.serve_forever()\n"
             "print('done')\n"
         )
