@@ -46,6 +46,7 @@ _LABELLED = re.compile(
     r"(manufacturer|manufacture|model|model id|revision|imei)\s*:\s*(.*)",
     re.I,
 )
+_FURTHER = re.compile(r"ATI[1-9]")
 _JOINT = re.compile(r"\s(?=(?:manufacturer|model|revision|svn|imei|\+gcap)\s?:)", re.I)
 MAX_JOINED = 512
 """Characters of a line that is looked through for several labels."""
@@ -71,6 +72,9 @@ def observe(command: Command, reply: Reply) -> tuple[Observation, ...]:
         add(Kind.LINE, line)
     if command.reads == "identity":
         _identity(lines, add)
+    elif command.reads is None and _FURTHER.fullmatch(command.send):
+        # ATI1 to ATI9 answer what the maker likes; what is labelled there is what it says.
+        _identity([line for line in lines if _LABELLED.fullmatch(line)], add)
     elif command.reads == "imei":
         for line in lines:
             for digits in _IMEI.findall(line):

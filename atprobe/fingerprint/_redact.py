@@ -6,8 +6,13 @@ import re
 
 from atprobe.model import is_imei
 
-_IDENTIFIER = re.compile(r"(?<![0-9A-Za-z])([0-9]{14,22})([A-F]?)(?![0-9A-Za-z])")
+_UCS2 = r"(?:00[2-7][0-9A-F]){3,}(?![0-9A-Za-z])"
+"""Text in the character set UCS2 (27.007 5.5): four hexadecimal digits a character."""
+
+_IDENTIFIER = re.compile(rf"(?<![0-9A-Za-z])(?!{_UCS2})([0-9]{{14,22}})([A-F]?)(?![0-9A-Za-z])")
 """IMEI, IMEISV, IMSI, ICCID (which may end in a filler F), decimal MEID."""
+
+_UCS2_IDENTIFIER = re.compile(r"(?<![0-9A-Za-z])(?:003[0-9]){14,22}(?![0-9A-Za-z])")
 
 _NUMBER = re.compile(r"(?<![0-9A-Za-z.,])\+[0-9]{7,15}(?![0-9.])|(?<=\")[0-9]{7,15}(?=\", ?1[0-9]{2}\b)")
 """A phone number: with the +, or in quotes before its type of address (27.007: 129, 145, ...)."""
@@ -29,6 +34,7 @@ def without_identifiers(text: str) -> str:
     text = _LABELLED.sub(lambda found: found[1] + _zeros(found[2]), text)
     text = _SERIAL_ANSWER.sub(lambda found: found[1] + _zeros(found[2]), text)
     text = _IDENTIFIER.sub(lambda found: _hidden(found[1]) + found[2], text)
+    text = _UCS2_IDENTIFIER.sub(lambda found: "0030" * (len(found[0]) // 4), text)
     return _NUMBER.sub(lambda found: _zeros(found[0]), text)
 
 

@@ -101,3 +101,12 @@ def test_labelled_parts_on_one_line_are_taken_apart() -> None:
         ("revision", "V11.0.01"),
         ("imei", "490154200000000"),
     ]
+
+
+def test_what_is_labelled_in_a_further_ati_is_read_as_in_the_first() -> None:
+    command = Command("ATI1", frozenset())
+    found = observe(command, Reply("ATI1", ("Manufacturer: Novatel Wireless", "MC950D", "Model: MC950D"), "OK"))
+    assert [(o.kind, o.text) for o in found if o.kind is not Kind.LINE] == [
+        (Kind.MANUFACTURER, "Novatel Wireless"),
+        (Kind.MODEL, "MC950D"),
+    ]
