@@ -23,9 +23,11 @@ MODULES = (
     "cinterion/cinterion-pls83-w-01-006-zephyr-208",
     "sierra/sierra-em7455b-dw5811e-reference-006",
     "ublox/ublox-sara-r410m-1nce-003",
-    "huawei/huawei-e173-screen-006",
-    "huawei/huawei-me906e-multiport-013",
-    "foxconn/foxconn-t77w676-telit-ln940-004",
+    "huawei/huawei-k3770-gammu-016",
+    "foxconn/foxconn-dw5821e-dell-4116-h",
+    "sequans/sequans-fipy-cgmi-pycom-202",
+    "nordic/nordic-nrf9160-dk-mfw-1-3-7-201",
+    "openluat/openluat-air780e-v1171-readme-301",
 )
 """Recordings of real modules. Some carry the name of another firm than the one that made them."""
 

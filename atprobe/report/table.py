@@ -12,7 +12,7 @@ import math
 import unicodedata
 from collections.abc import Callable, Sequence
 
-from atprobe.model import Device, Identity, Module, Port, Problem, Report
+from atprobe.model import Claim, Device, Identity, Module, Port, Problem, Report
 from atprobe.report import View
 from atprobe.report.escape import visible
 
@@ -63,6 +63,9 @@ def _modules(modules: Sequence[Module], view: View) -> list[str]:
     if all(_other_brand(module.identity) == "-" for module in modules):
         columns = [column for column in columns if column[0] != "BRAND"]
     blocks = [grid([name for name, _ in columns], [[cell(m) for _, cell in columns] for m in modules], view)]
+    rebadged = [visible(f"{_port(module)}: {text}") for module in modules for text in _rebadge(module.identity)]
+    if rebadged:
+        blocks.append(_section("Sold under another name", rebadged))
     conflicts = [visible(f"{_port(module)}: {text}") for module in modules for text in module.identity.conflicts]
     if conflicts:
         blocks.append(_section("Conflicts", conflicts))
@@ -117,6 +120,16 @@ def _port(module: Module) -> str:
 
 def _other_brand(identity: Identity) -> str:
     return identity.brand if identity.brand and identity.brand != identity.maker else "-"
+
+
+def _rebadge(identity: Identity) -> list[str]:
+    """Which words say whose name it carries, and which whose module it is."""
+    if identity.maker is None or _other_brand(identity) == "-":
+        return []
+    wanted = ((Claim.BRAND, identity.brand), (Claim.MAKER, identity.maker))
+    found = [[e for e in identity.evidence if e.claim is claim and e.value == value] for claim, value in wanted]
+    best = [max(each, key=lambda e: (e.strength.rank, e.behaviour)) for each in found if each]
+    return ["; ".join(f"{e.text!r} ({e.source}) speaks for {e.value} as {e.claim}" for e in best)]
 
 
 def _longest(short: str | None, long: str | None) -> str:

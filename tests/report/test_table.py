@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from atprobe.model import Report
+from atprobe.model import Claim, Evidence, Report, Strength
 from atprobe.report import Format, View, render
 from atprobe.report.table import sentence
 from tests.report.samples import BUILD, EMPTY, HOSTILE, IMEI, MODULE, PROBLEM, REBADGE, REPORT, UNKNOWN, hostile
@@ -40,6 +40,18 @@ class TestModules:
         assert row(both, "PORT")[2] == "BRAND"
         assert row(both, "/dev/ttyUSB2")[2] == "-"
         assert row(both, "/dev/ttyS1")[:4] == ["/dev/ttyS1", "quectel", "dji", "QDC507"]
+
+    def test_a_rebadge_says_which_words_speak_for_whom(self) -> None:
+        evidence = (
+            Evidence(Claim.MAKER, "quectel", Strength.STRONG, "AT+CGMM", "QDC507", "quectel"),
+            Evidence(Claim.MAKER, "quectel", Strength.DECISIVE, "ATI", "QDC507GLEFM21", "quectel", behaviour=True),
+            Evidence(Claim.BRAND, "dji", Strength.STRONG, "AT+CGMI", "Baiwang", None),
+        )
+        rebadge = replace(REBADGE, identity=replace(REBADGE.identity, evidence=evidence))
+        text = table(replace(REPORT, modules=(MODULE, rebadge)))
+        words = "'Baiwang' (AT+CGMI) speaks for dji as brand; 'QDC507GLEFM21' (ATI) speaks for quectel as maker"
+        assert f"Sold under another name:\n  /dev/ttyS1: {words}\n" in text
+        assert "Sold under" not in table(replace(REPORT, modules=(MODULE,)))
 
     def test_an_unknown_module_is_called_unknown(self) -> None:
         assert row(table(), "socket://") == ["socket://192.0.2.7:2001", "unknown", "-", "-", "-", "-", "-"]
