@@ -21,7 +21,6 @@ MAX_UNANSWERED = 24
 _ALWAYS_WANTED = frozenset({Claim.BRAND, Claim.MODEL, Claim.FIRMWARE, Claim.IMEI})
 
 _LESSER = frozenset({Claim.BRAND, Claim.IMEI})
-"""Not worth asking again in V.250's words (+GMI, +GSN) a module that answers in those of 27.007 (+CGMR)."""
 
 _LEAST_LISTED = 20
 """An answer to AT+CLAC with fewer names is no full list, and what it lacks may still be there."""
@@ -47,6 +46,7 @@ def next_command(
     undecided = _undecided(knowledge, identity, evidence)
     borne_out = undecided and _borne_out(identity, evidence)
     listed = {o.text for o in observations if o.kind is Kind.COMMAND}
+    refused = sum(not reply.ok for line, reply in asked.items() if line in _lines(knowledge, identity.maker))
     chosen, most = None, 0
     for slug, command in _in_order(knowledge, identity, evidence):
         own = slug in (GENERIC, identity.maker)
@@ -58,10 +58,27 @@ def next_command(
             continue
         if slug != GENERIC and _is_missing(command, listed):
             continue
-        if slug == GENERIC and command.same_as and command.settles <= _LESSER and _answers_cellular(asked):
+        if slug == GENERIC and command.same_as and _is_idle_repeat(command, undecided, asked):
+            continue
+        if slug == identity.maker and not tells and refused > 1 and not command.settles & open_claims & _ALWAYS_WANTED:
             continue
         chosen, most = command, worth
     return chosen
+
+
+def _is_idle_repeat(command: Command, undecided: bool, asked: Mapping[str, Reply]) -> bool:
+    """Whether to leave out V.250's name for what failed under that of 27.007 (+GMI, +GSN for +CGMI, +CGSN).
+
+    Model and firmware are worth a second try; the name on it only while that may decide the maker, and the IMEI
+    only where no name of 27.007 was answered.
+    """
+    brand_alone = command.settles == {Claim.BRAND} and not undecided
+    return brand_alone or (command.settles <= _LESSER and _answers_cellular(asked))
+
+
+def _lines(knowledge: Knowledge, slug: str | None) -> frozenset[str]:
+    own = knowledge.profiles.get(slug or "")
+    return frozenset(normalise(command.send) for command in own.commands) if own else frozenset()
 
 
 def suits(command: Command, model: str | None) -> bool:

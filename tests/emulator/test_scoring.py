@@ -81,13 +81,16 @@ def test_what_the_bus_says_is_not_needed(own: Score, knowledge: Knowledge) -> No
 
 def test_few_questions_settle_a_module_that_answers_the_standard_ones(own: Score) -> None:
     standard = {"AT+CGMI", "AT+CGMM", "AT+CGMR"}
-    counts = []
+    every, full = [], []
     for result in own.results:
         known = {normalise(exchange.send or "") for exchange in result.transcript.exchanges}
+        every.append(len(result.commands) - result.commands.count("AT"))
         if "ATI" in known or known >= standard:
-            counts.append(len(result.commands) - result.commands.count("AT"))
-    assert len(counts) > 180
-    assert statistics.median(counts) <= 5
+            full.append(every[-1])
+    assert len(full) > 250
+    assert statistics.median(full) <= 4
+    # The others are excerpts, and answer most questions with ERROR because nobody wrote the answer down.
+    assert statistics.median(every) <= 5
 
 
 @pytest.mark.parametrize("fault", [Fault.NO_ECHO, Fault.LF])
