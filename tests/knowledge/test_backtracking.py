@@ -138,7 +138,6 @@ def test_fine_ones_are_accepted(pattern: str) -> None:
 
 def test_what_is_accepted_is_fast() -> None:
     compiled = [re.compile(pattern, re.I) for pattern in FINE]
-    start = time.process_time()
     for pattern in compiled:
         for unit in HOSTILE:
             pattern.fullmatch((unit * MAX_TEXT)[: MAX_TEXT - 1] + "!")
@@ -196,6 +195,4 @@ def test_the_projects_own_patterns_are_accepted(tmp_path: Path, monkeypatch: pyt
         patterns |= {rule.pattern for rule in rules} | set(profile.never)
         patterns |= {command.for_models for command in profile.commands if command.for_models}
     assert len(patterns) > 100
-    start = time.process_time()
     assert {pattern: reason for pattern in patterns if (reason := backtracks(pattern))} == {}
-    assert time.process_time() - start < 20  # in truth under one second
