@@ -178,3 +178,50 @@ def test_a_conversation_without_identity_is_left_out(knowledge: Knowledge) -> No
     assert [identifier for identifier, _ in found.left_out] == ["telit/x", "telit/y"]
     (row,) = found.rows
     assert (row.maker, row.transcripts, row.replayed) == ("telit", 2, 0)
+
+
+@pytest.mark.parametrize(
+    ("identifier", "maker", "brand"),
+    [
+        ("quectel-dji-baiwang-qdc507-runbook-030", "quectel", "dji"),
+        ("fibocom-nl668t-gl-dji-baiwang-006", "fibocom", "fibocom"),  # the dongle says Baiwang on the bus alone
+        ("foxconn-dw5821e-dell-4116-h", "foxconn", "dell"),
+        ("foxconn-dw5821e-customer-telit-w2", "foxconn", "telit"),
+        ("foxconn-t77w676-telit-ln940-004", "foxconn", None),  # it calls itself Qualcomm
+        ("meig-slm770a-teltonika-3-0-26", "meig", None),
+        ("huawei-k3770-gammu-016", "huawei", "vodafone"),
+        ("sierra-em7455-dell-locked-queries-005", "sierra", "dell"),
+        ("sierra-em7455b-dw5811e-reference-006", "sierra", "dell"),
+        ("sierra-c885-att-mercury-mm-test-d2", "sierra", "sierra"),
+        ("ublox-sara-r410m-particle-boron-005", "ublox", "ublox"),  # what is on the box no answer says
+        ("ublox-sara-r410m-mkr-nb1500-004", "ublox", "ublox"),
+        ("sequans-fipy-cgmi-pycom-202", "sequans", "pycom"),
+        ("novatel-xu870-dell-001", "novatel", "dell"),
+        ("wavecom-westermo-gdw11-manual-003", "wavecom", "westermo"),
+    ],
+)
+def test_rebadges_come_out_right_from_the_conversation(
+    own: Score, identifier: str, maker: str, brand: str | None
+) -> None:
+    (result,) = [result for result in own.results if result.transcript.id == identifier]
+    assert (result.identity.maker, result.identity.brand) == (maker, brand)
+
+
+@pytest.mark.parametrize(
+    ("manufacturer", "model", "revision", "maker", "brand"),
+    [
+        ("Thales", "MV31-W", "T99W175.F0.1.0.0.9.GC.004", "foxconn", "cinterion"),
+        ("HP", "HP lt4220", "T77W676.F0.0.0.4.7.GC.017", "foxconn", "hp"),
+        ("Lenovo", "T99W175", "T99W175.F0.6.0.0.6.CC.005", "foxconn", "lenovo"),
+        ("Dell", "DW5930e", "T99W175.F0.1.0.0.9.DF.015", "foxconn", "dell"),
+        ("SIMCOM INCORPORATED", "SIM7600E", "EC25EFAR06A06M4G", "quectel", "simcom"),  # one that imitates another
+    ],
+)
+def test_a_rebadge_by_the_makers_grammar(
+    knowledge: Knowledge, manufacturer: str, model: str, revision: str, maker: str, brand: str
+) -> None:
+    """Made up of texts that each are real."""
+    pairs = (("AT+CGMI", manufacturer), ("AT+CGMM", model), ("AT+CGMR", revision))
+    talk = tuple(Exchange(send, (text, "", "OK")) for send, text in pairs)
+    identity = replay(knowledge, Transcript("x", "lines", Truth(), talk)).identity
+    assert (identity.maker, identity.brand) == (maker, brand)
