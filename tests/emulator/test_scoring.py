@@ -208,20 +208,21 @@ def test_rebadges_come_out_right_from_the_conversation(
 
 
 @pytest.mark.parametrize(
-    ("manufacturer", "model", "revision", "maker", "brand"),
+    ("answers", "whose"),
     [
-        ("Thales", "MV31-W", "T99W175.F0.1.0.0.9.GC.004", "foxconn", "cinterion"),
-        ("HP", "HP lt4220", "T77W676.F0.0.0.4.7.GC.017", "foxconn", "hp"),
-        ("Lenovo", "T99W175", "T99W175.F0.6.0.0.6.CC.005", "foxconn", "lenovo"),
-        ("Dell", "DW5930e", "T99W175.F0.1.0.0.9.DF.015", "foxconn", "dell"),
-        ("SIMCOM INCORPORATED", "SIM7600E", "EC25EFAR06A06M4G", "quectel", "simcom"),  # one that imitates another
+        (("Thales", "MV31-W", "T99W175.F0.1.0.0.9.GC.004"), ("foxconn", "cinterion")),
+        (("HP", "HP lt4220", "T77W676.F0.0.0.4.7.GC.017"), ("foxconn", "hp")),
+        (("Lenovo", "T99W175", "T99W175.F0.6.0.0.6.CC.005"), ("foxconn", "lenovo")),
+        (("Dell", "DW5930e", "T99W175.F0.1.0.0.9.DF.015"), ("foxconn", "dell")),
+        # one that imitates another
+        (("SIMCOM INCORPORATED", "SIM7600E", "EC25EFAR06A06M4G"), ("quectel", "simcom")),
     ],
 )
 def test_a_rebadge_by_the_makers_grammar(
-    knowledge: Knowledge, manufacturer: str, model: str, revision: str, maker: str, brand: str
+    knowledge: Knowledge, answers: tuple[str, str, str], whose: tuple[str, str]
 ) -> None:
     """Made up of texts that each are real."""
-    pairs = (("AT+CGMI", manufacturer), ("AT+CGMM", model), ("AT+CGMR", revision))
+    pairs = zip(("AT+CGMI", "AT+CGMM", "AT+CGMR"), answers, strict=True)
     talk = tuple(Exchange(send, (text, "", "OK")) for send, text in pairs)
     identity = replay(knowledge, Transcript("x", "lines", Truth(), talk)).identity
-    assert (identity.maker, identity.brand) == (maker, brand)
+    assert (identity.maker, identity.brand) == whose
