@@ -49,7 +49,7 @@ Examples:
 @line_options
 @output_options
 def command(line: Line, output: Output) -> int:
-    """Probe a dozen emulated modules and two troublesome ports. Touches no real port.
+    """Probe emulated modules and two troublesome ports. Touches no real port.
 
     The modules are recordings of real ones, and the run is the same as that of `probe`.
     """

@@ -20,9 +20,8 @@ _NUMBER = re.compile(r"(?<![0-9A-Za-z.,])\+[0-9]{7,15}(?![0-9.])|(?<=\")[0-9]{7,
 _LABELLED = re.compile(
     r"(\b(?:p?ESN|MEID|FSN|S/?N|UE ?ID|EID|Serial(?: ?(?:Number|No))?\.?)\s*[:=]\s*\"?)([0-9A-Za-z-]{6,40})", re.I
 )
-_SERIAL_ANSWER = re.compile(
-    r"((?:\+(?:CFSN|EGMR|ICCID|CCID|QCCID|CNUM|CIMI)|\^ICCID|#CCID)\s*:[^\r\n0-9A-F]*)([0-9A-F]{6,40})"
-)
+_SERIAL_ANSWER = re.compile(r"([+#^%$*!][A-Z]{0,4}(?:CCID|CIMI|CNUM|FSN)\s*:[^\r\n0-9A-F]*)([0-9A-F]{6,40})")
+"""The answer to whatever a maker calls its question for ICCID, IMSI, own number or factory serial number."""
 
 
 def without_identifiers(text: str) -> str:
