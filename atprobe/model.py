@@ -75,6 +75,26 @@ class Claim(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class UsbInterface:
+    """One interface of a USB device, as its descriptor says (USB 2.0, 9.6.5).
+
+    `interface_class`, `subclass` and `protocol` are two lower-case hex digits each, None where not known.
+    `driver` is the kernel driver bound to it, None where there is none or nobody can tell.
+    """
+
+    number: int
+    interface_class: str | None = None
+    subclass: str | None = None
+    protocol: str | None = None
+    driver: str | None = None
+
+    @property
+    def triple(self) -> str:
+        """Class, subclass and protocol in one: `ff/42/01`. What is not known is `-`."""
+        return "/".join(part or "-" for part in (self.interface_class, self.subclass, self.protocol))
+
+
+@dataclass(frozen=True, slots=True)
 class UsbInfo:
     """What the USB descriptors say. `vid` and `pid` are four lower-case hex digits."""
 
@@ -84,11 +104,16 @@ class UsbInfo:
     product: str | None = None
     serial: str | None = None
     path: str | None = None
+    """Where it is plugged in: the bus, then the chain of ports (`1-1.2`)."""
+    interfaces: tuple[UsbInterface, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Port:
-    """One way to talk to a device: a tty, a wwan character device or a URL."""
+    """One way to talk to a device: a tty, a wwan character device or a URL.
+
+    `usb://1-1.2/2` is interface 2 of the USB device at 1-1.2, for one that no driver is bound to.
+    """
 
     path: str
     role: Role = Role.UNKNOWN
@@ -104,6 +129,10 @@ class Device:
     bus: Literal["usb", "pci", "uart", "url"]
     ports: tuple[Port, ...]
     usb: UsbInfo | None = None
+    sysfs: str | None = None
+    """Its folder below /sys, where the system has one."""
+    modem: bool = False
+    """True where the bus alone says that this is a cellular module, or holds one."""
 
 
 class Ended(StrEnum):
@@ -219,6 +248,12 @@ class ProblemKind(StrEnum):
     """Something answers, but not in AT: a wrong line rate or a broken link."""
     UNUSABLE = "unusable"
     """The port cannot be opened for any other reason."""
+    NO_DRIVER = "no-driver"
+    """No kernel driver is bound to the module, so it has no port."""
+    NO_AT_PORT = "no-at-port"
+    """The module's present composition has no port that is known to speak AT."""
+    STORAGE = "storage"
+    """The module shows its driver disk and waits to be switched to modem mode."""
     INTERRUPTED = "interrupted"
     """The user stopped the run before this port was done."""
 

@@ -1,28 +1,91 @@
-"""What each interface of a known modem is for: `profiles/ports.csv`."""
+"""What each interface of a USB device is for, and whether the device is a cellular module at all.
+
+A role comes, in this order, from the profile's layout by interface class, from `profiles/ports.csv`, from
+ModemManager's udev hints, and from the kernel driver. Class codes come first because numbers shift: a module that
+has adb switched on, or another network mode, keeps the class of an interface and not always its number.
+"""
 
 from __future__ import annotations
 
 import csv
+from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
-from atprobe.knowledge import default_root
-from atprobe.model import Role
+from atprobe.knowledge import Knowledge
+from atprobe.model import Role, UsbInfo
+
+NO_HINTS: Mapping[int, Role] = {}
 
 
-def role_of(vid: str, pid: str, interface: int | None, root: Path | None = None) -> Role:
-    """The role of one interface of a USB device; unknown unless the table below `root` names exactly this one.
+def roles(usb: UsbInfo, knowledge: Knowledge, hints: Mapping[int, Role] = NO_HINTS) -> dict[int, Role]:
+    """The role of each of the device's interfaces by its number; unknown where nothing known speaks of it.
 
-    `vid` and `pid` are four lower-case hex digits. Not being in the table means not being known as a modem's
-    port, so a stranger never gets a role that would have it opened.
+    `hints` are roles that udev properties give, by interface number. Where the class of an interface contradicts
+    what the numbers say of it, another composition is switched on than the one the numbers were written for: then
+    numbers and hints, which go by number too, are left out.
     """
-    if interface is None:
-        return Role.UNKNOWN
-    return _table(root or default_root()).get((vid, pid, interface), Role.UNKNOWN)
+    by_class = {each.number: _layout(usb, knowledge, each.number, drivers=False) for each in usb.interfaces}
+    table = _ports(knowledge.root)
+    by_number = {number: table.get((usb.vid, usb.pid, number), Role.UNKNOWN) for number in by_class}
+    if any(_contradict(by_class[number], by_number[number]) for number in by_class):
+        by_number, hints = {}, NO_HINTS
+    found: dict[int, Role] = {}
+    for number, role in by_class.items():
+        choices = (role, by_number.get(number), hints.get(number))
+        known = next((choice for choice in choices if choice not in (None, Role.UNKNOWN)), None)
+        found[number] = known or _layout(usb, knowledge, number, drivers=True)
+    return _one_first(found)
+
+
+def is_modem(usb: UsbInfo, knowledge: Knowledge) -> bool:
+    """Whether the device's numbers are those of a cellular module: its maker's alone, or known one by one."""
+    if usb.vid is None or usb.pid is None:
+        return False
+    return usb.vid in knowledge.modem_vendors or (usb.vid, usb.pid) in _known(knowledge.root)
+
+
+def serial_driver(usb: UsbInfo, knowledge: Knowledge) -> str | None:
+    """The kernel driver that newer kernels bind to this device's serial interfaces; None where none is known."""
+    return _modems(knowledge.root).get((usb.vid or "", usb.pid or ""))
+
+
+def _layout(usb: UsbInfo, knowledge: Knowledge, number: int, *, drivers: bool) -> Role:
+    interface = next(each for each in usb.interfaces if each.number == number)
+    for layout in knowledge.layouts:
+        if (layout.driver is not None) is drivers and layout.fits(usb, interface):
+            return layout.role
+    return Role.UNKNOWN
+
+
+def _contradict(one: Role, other: Role) -> bool:
+    return Role.UNKNOWN not in (one, other) and one.is_control is not other.is_control
+
+
+def _one_first(found: dict[int, Role]) -> dict[int, Role]:
+    """Where a device has several AT ports of one rank, the first is the one to talk to."""
+    first = next((number for number in sorted(found) if found[number] is Role.AT), None)
+    return {
+        number: Role.AT_SECONDARY if role is Role.AT and number != first else role for number, role in found.items()
+    }
+
+
+def _rows(path: Path) -> csv.DictReader[str]:
+    text = path.read_text(encoding="utf-8")
+    return csv.DictReader(line for line in text.splitlines() if not line.startswith("#"))
 
 
 @cache
-def _table(root: Path) -> dict[tuple[str, str, int], Role]:
-    with (root / "ports.csv").open(encoding="utf-8", newline="") as file:
-        rows = csv.DictReader(line for line in file if not line.startswith("#"))
-        return {(row["vid"], row["pid"], int(row["interface"])): Role(row["role"]) for row in rows}
+def _ports(root: Path) -> dict[tuple[str | None, str | None, int], Role]:
+    rows = _rows(root / "ports.csv")
+    return {(row["vid"], row["pid"], int(row["interface"])): Role(row["role"]) for row in rows}
+
+
+@cache
+def _known(root: Path) -> frozenset[tuple[str, str]]:
+    return frozenset(_modems(root)) | {(vid or "", pid or "") for vid, pid, _ in _ports(root)}
+
+
+@cache
+def _modems(root: Path) -> dict[tuple[str, str], str | None]:
+    return {(row["vid"], row["pid"]): row["driver"] or None for row in _rows(root / "modems.csv")}

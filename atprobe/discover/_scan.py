@@ -10,7 +10,7 @@ from pathlib import Path
 from serial.tools import list_ports
 from serial.tools.list_ports_common import ListPortInfo
 
-from atprobe.discover._roles import role_of
+from atprobe.discover._roles import roles
 from atprobe.model import Device, Port, Role, UsbInfo
 
 # What follows the bus position of a USB device: ":1.2" is interface 2 of configuration 1 (":x.2" on Windows).

@@ -4,7 +4,7 @@ from atprobe.knowledge._coverage import Coverage, coverage
 from atprobe.knowledge._load import lint, load, state_dir
 from atprobe.knowledge._root import default_root
 from atprobe.knowledge._transcripts import dump_transcript, load_transcript, transcripts
-from atprobe.knowledge._types import GENERIC, Command, Knowledge, Maker, Profile, Rule
+from atprobe.knowledge._types import GENERIC, Command, Knowledge, Layout, Maker, Profile, Rule
 from atprobe.knowledge._yaml import ProfileError, ProfileProblem
 
 __all__ = [
@@ -12,6 +12,7 @@ __all__ = [
     "Command",
     "Coverage",
     "Knowledge",
+    "Layout",
     "Maker",
     "Profile",
     "ProfileError",

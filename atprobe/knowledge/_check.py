@@ -14,7 +14,7 @@ from typing import Any
 from atprobe.at import Form, normalise, split
 from atprobe.knowledge._backtracking import backtracks
 from atprobe.knowledge._yaml import Node, ProfileError, ProfileProblem
-from atprobe.model import Claim
+from atprobe.model import Claim, Role
 
 Data = dict[str, Any]
 
@@ -38,6 +38,8 @@ RELATIONS = (
     "line-sold-to",
     "design-twin",
 )
+ANY_DEVICE = "generic"
+"""The folder whose rules are of no maker."""
 _DATE = re.compile(r"\d{4}(?:-\d\d(?:-\d\d)?)?")
 _PART = re.compile(r"\(\?&(\w+)\)")
 _GROUP = re.compile(r"\{(\w+)\}")
@@ -146,6 +148,13 @@ class Checker:
 
         return one
 
+    def usb_id(self, node: Node) -> str:
+        """A USB vendor or product id."""
+        value = self.text(node).lower()
+        if not re.fullmatch(r"[0-9a-f]{4}", value):
+            self.fault(node, f"{value!r} is no USB id", 'write four hex digits in quotes, as in "2c7c"')
+        return value
+
     def searched(self, node: Node) -> str:
         """A pattern that is looked for anywhere in a text."""
         return self.pattern(node, "(?s:.)*?(?:{})")
@@ -203,12 +212,6 @@ def check_maker(check: Checker, node: Node) -> Data:
             check.fault(item, f"{value!r} is no country code", "write two capital letters, as in ISO 3166-1")
         return value
 
-    def vendor(item: Node) -> str:
-        value = check.text(item).lower()
-        if not re.fullmatch(r"[0-9a-f]{4}", value):
-            check.fault(item, f"{value!r} is no USB vendor id", 'write four hex digits in quotes, as in "2c7c"')
-        return value
-
     return check.mapping(
         node,
         "maker.yaml",
@@ -217,7 +220,7 @@ def check_maker(check: Checker, node: Node) -> Data:
             "legal_name": check.text,
             "kind": check.choice(("maker", "chip", "brand")),
             "country": country,
-            "usb_vendors": lambda item: check.items(item, "usb_vendors", vendor),
+            "usb_vendors": lambda item: check.items(item, "usb_vendors", check.usb_id),
             "sources": lambda item: check.items(item, "sources", source),
             "ties": lambda item: check.items(item, "ties", tie),
         },
@@ -253,6 +256,57 @@ def check_identity(check: Checker, node: Node) -> Data:
             "never": lambda item: check.items(item, "never", lambda entry: _never(check, entry)),
             "unsolicited": lambda item: check.items(item, "unsolicited", check.pattern),
             "redact": lambda item: check.items(item, "redact", check.searched),
+        },
+    )
+
+
+def check_usb(check: Checker, node: Node, maker: Data) -> Data:
+    """The content of a usb.yaml. `maker` is that of the maker.yaml beside it, empty where there is none."""
+
+    def triple(item: Node) -> str:
+        value = check.text(item).lower()
+        if not re.fullmatch(r"[0-9a-f]{2}(?:/[0-9a-f]{2}){0,2}", value):
+            check.fault(item, f"{value!r} is no class", "write class/subclass/protocol in hex, as in ff/42/01")
+        return value
+
+    def number(item: Node) -> int:
+        value = str(item.value)
+        if not re.fullmatch(r"[0-9]{1,3}", value) or int(value) > 255:
+            check.fault(item, f"{value!r} is no interface number", "write bInterfaceNumber, decimal")
+            return 0
+        return int(value)
+
+    def layout(item: Node) -> Data:
+        row = check.mapping(
+            item,
+            "a layout",
+            {
+                "role": check.choice([role for role in Role if role is not Role.UNKNOWN]),
+                "vendors": lambda ids: check.items(ids, "vendors", check.usb_id),
+                "products": lambda ids: check.items(ids, "products", check.usb_id),
+                "class": triple,
+                "number": number,
+                "driver": check.text,
+                "source": check.text,
+                "confidence": check.choice(CONFIDENCES),
+            },
+            required=("role", "source", "confidence"),
+        )
+        if not row.keys() & {"class", "driver"}:
+            check.fault(item, "the layout names neither class nor driver", "add one; plain numbers are in ports.csv")
+        vendors = row.get("vendors") or maker.get("usb_vendors")
+        if check.slug != ANY_DEVICE and not vendors:
+            check.fault(item, "the layout has no vendor", "add `vendors:`, or `usb_vendors:` to maker.yaml")
+        if check.slug == ANY_DEVICE and not vendors and row.get("role") in {r.value for r in Role if r.is_control}:
+            check.fault(item, "this would open a port of any device", "add `vendors:`, or move it to a maker's folder")
+        return {key: value for key, value in row.items() if key not in ("source", "confidence")}
+
+    return check.mapping(
+        node,
+        "usb.yaml",
+        {
+            "modem_vendors": lambda item: check.items(item, "modem_vendors", check.usb_id),
+            "layouts": lambda item: check.items(item, "layouts", layout),
         },
     )
 

@@ -22,9 +22,9 @@ from atprobe.knowledge._transcripts import check_transcript, transcript_paths
 from atprobe.knowledge._types import Knowledge, knowledge_from
 from atprobe.knowledge._yaml import Node, ProfileError, ProfileProblem
 
-_FORMAT = 3
+_FORMAT = 4
 """Raise this when the kept form changes, so that older files are not read."""
-_FILES = ("maker.yaml", "identity.yaml")
+_FILES = ("maker.yaml", "identity.yaml", "usb.yaml")
 
 
 def state_dir() -> Path:
@@ -100,6 +100,8 @@ def check_all(root: Path, files: dict[str, bytes], thorough: bool = False) -> tu
         if kind == "maker.yaml":
             profile["maker"] = _check.check_maker(check, node)
             makers[slug] = (node, profile["maker"])
+        elif kind == "usb.yaml":
+            profile["usb"] = _check.check_usb(check, node, profile.get("maker", {}))
         else:
             profile["identity"] = _check.check_identity(check, node)
             identities[slug] = (node, profile["identity"])

@@ -10,7 +10,7 @@ from typing import Any
 from atprobe.knowledge import _yaml
 from atprobe.knowledge._root import default_root
 from atprobe.knowledge._yaml import Node, ProfileError, ProfileProblem
-from atprobe.model import Exchange, Transcript, Truth, UsbInfo, is_imei
+from atprobe.model import Exchange, Transcript, Truth, UsbInfo, UsbInterface, is_imei
 
 _REMEDY = "see docs/profiles.md, section Transcripts"
 
@@ -31,7 +31,7 @@ def load_transcript(path: Path) -> Transcript:
         truth=Truth(**{f.name: _text(truth[f.name]) for f in fields(Truth) if f.name in truth}),
         exchanges=tuple(_exchange(item) for item in exchanges),
         source=_text(source["url"]) or "" if "url" in source else "",
-        usb=UsbInfo(**{f.name: _text(usb[f.name]) for f in fields(UsbInfo) if f.name in usb}) if usb else None,
+        usb=_usb(usb) if usb else None,
         path=str(path),
     )
 
@@ -75,12 +75,45 @@ def dump_transcript(transcript: Transcript) -> str:
         "truth": asdict(transcript.truth),
     }
     if transcript.usb is not None:
-        data["usb"] = {key: value for key, value in asdict(transcript.usb).items() if value is not None}
+        data["usb"] = {key: value for key, value in asdict(transcript.usb).items() if value not in (None, ())}
+        if transcript.usb.interfaces:
+            data["usb"]["interfaces"] = [_interface_entry(each) for each in transcript.usb.interfaces]
     data["exchanges"] = [
         {"send": e.send, "recv": list(e.recv), **({"raw": e.raw} if e.raw is not None else {})}
         for e in transcript.exchanges
     ]
     return str(yaml.safe_dump(data, sort_keys=False, allow_unicode=False, width=120))
+
+
+def _interface_entry(interface: UsbInterface) -> dict[str, Any]:
+    entry = {
+        "number": interface.number,
+        "class": interface.interface_class,
+        "subclass": interface.subclass,
+        "protocol": interface.protocol,
+        "driver": interface.driver,
+    }
+    return {key: value for key, value in entry.items() if value is not None}
+
+
+def _usb(usb: dict[str, Node]) -> UsbInfo:
+    named = ("vid", "pid", "manufacturer", "product", "serial", "path")
+    texts = (_text(usb[name]) if name in usb else None for name in named)
+    node = usb.get("interfaces")
+    if node is None or node.value is None:
+        return UsbInfo(*texts)
+    if not isinstance(node.value, list):
+        raise node.fail("interfaces must be a list", _REMEDY)
+    return UsbInfo(*texts, interfaces=tuple(_interface(item) for item in node.value))
+
+
+def _interface(node: Node) -> UsbInterface:
+    number = _text(_need(node, "number")) or ""
+    if not re.fullmatch(r"[0-9]{1,3}", number):
+        raise node.fail(f"{number!r} is no interface number", _REMEDY)
+    entry = _mapping(node)
+    parts = [_text(entry[key]) if key in entry else None for key in ("class", "subclass", "protocol", "driver")]
+    return UsbInterface(int(number), *parts)
 
 
 def _exchange(node: Node) -> Exchange:

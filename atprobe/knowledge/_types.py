@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from atprobe.at import normalise
 from atprobe.knowledge._check import fill
-from atprobe.model import Claim, Strength
+from atprobe.model import Claim, Role, Strength, UsbInfo, UsbInterface
 
 MAX_TEXT = 512
 """Longer texts match no rule: the longest real one has some 300 characters, and patterns cost time on hostile ones."""
@@ -111,6 +111,32 @@ class Maker:
 
 
 @dataclass(frozen=True)
+class Layout:
+    """What some interfaces of some USB devices are for. What is None, or an empty `vendors` or `products`, fits any.
+
+    `triple` is the start of class/subclass/protocol: `ff/42/01`, `02/0e` or `ff`. A row that names the kernel
+    `driver` says what that driver makes of its interfaces, and is asked after everything else.
+    """
+
+    role: Role
+    vendors: tuple[str, ...] = ()
+    products: tuple[str, ...] = ()
+    triple: str | None = None
+    number: int | None = None
+    driver: str | None = None
+
+    def fits(self, usb: UsbInfo, interface: UsbInterface) -> bool:
+        """Whether this row speaks of that interface."""
+        return (
+            (not self.vendors or usb.vid in self.vendors)
+            and (not self.products or usb.pid in self.products)
+            and (self.triple is None or f"{interface.triple}/".startswith(f"{self.triple}/"))
+            and (self.number is None or interface.number == self.number)
+            and (self.driver is None or interface.driver == self.driver)
+        )
+
+
+@dataclass(frozen=True)
 class Profile:
     """All that is known of one maker. `maker` is None for the generic V.250/27.007 profile."""
 
@@ -124,6 +150,9 @@ class Profile:
     never: tuple[str, ...] = ()
     unsolicited: tuple[str, ...] = ()
     redact: tuple[str, ...] = ()
+    layouts: tuple[Layout, ...] = ()
+    modem_vendors: tuple[str, ...] = ()
+    """USB vendor ids under which nothing but cellular modules is sold."""
 
     @property
     def is_maker(self) -> bool:
@@ -143,6 +172,9 @@ class Knowledge:
     """Every command, normalised, that some profile declares as reading. Nothing else is ever sent."""
     unsolicited: tuple[str, ...] = ()
     redact: tuple[str, ...] = ()
+    layouts: tuple[Layout, ...] = ()
+    """Of all profiles, the makers' before what is true of any device."""
+    modem_vendors: frozenset[str] = frozenset()
 
     @property
     def standard(self) -> tuple[Command, ...]:
@@ -166,11 +198,17 @@ def knowledge_from(data: dict[str, Any], version: str, root: Path) -> Knowledge:
         reading=frozenset(normalise(c.send) for profile in profiles.values() for c in profile.commands),
         unsolicited=tuple(pattern for profile in profiles.values() for pattern in profile.unsolicited),
         redact=tuple(pattern for profile in profiles.values() for pattern in profile.redact),
+        layouts=tuple(
+            layout
+            for profile in sorted(profiles.values(), key=lambda profile: profile.slug == GENERIC)
+            for layout in profile.layouts
+        ),
+        modem_vendors=frozenset(vendor for profile in profiles.values() for vendor in profile.modem_vendors),
     )
 
 
 def _profile(slug: str, data: dict[str, Any]) -> Profile:
-    who, how = data.get("maker"), data.get("identity", {})
+    who, how, where = data.get("maker"), data.get("identity", {}), data.get("usb", {})
     maker = None
     if who is not None:
         maker = Maker(
@@ -194,6 +232,19 @@ def _profile(slug: str, data: dict[str, Any]) -> Profile:
         never=tuple(entry["pattern"] for entry in how.get("never", ())),
         unsolicited=tuple(how.get("unsolicited", ())),
         redact=tuple(how.get("redact", ())),
+        layouts=tuple(_layout(row, maker) for row in where.get("layouts", ())),
+        modem_vendors=tuple(where.get("modem_vendors", ())),
+    )
+
+
+def _layout(data: dict[str, Any], maker: Maker | None) -> Layout:
+    return Layout(
+        Role(data["role"]),
+        tuple(data.get("vendors", maker.usb_vendors if maker else ())),
+        tuple(data.get("products", ())),
+        data.get("class"),
+        data.get("number"),
+        data.get("driver"),
     )
 
 

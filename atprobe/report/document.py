@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
-from atprobe.model import Device, Evidence, Identity, Module, Problem, Report
+from atprobe.model import Device, Evidence, Identity, Module, Problem, Report, UsbInfo
 from atprobe.report import SCHEMA_ID
 
 
@@ -52,7 +52,8 @@ def dumps(value: Any, *, indent: int | None = None) -> str:
 def _device(device: Device) -> dict[str, Any]:
     return {
         "bus": device.bus,
-        "usb": None if device.usb is None else asdict(device.usb),
+        "usb": None if device.usb is None else _usb(device.usb),
+        "modem": device.modem,
         "ports": [
             {
                 "path": port.path,
@@ -64,6 +65,20 @@ def _device(device: Device) -> dict[str, Any]:
             for port in device.ports
         ],
     }
+
+
+def _usb(usb: UsbInfo) -> dict[str, Any]:
+    interfaces = [
+        {
+            "number": each.number,
+            "class": each.interface_class,
+            "subclass": each.subclass,
+            "protocol": each.protocol,
+            "driver": each.driver,
+        }
+        for each in usb.interfaces
+    ]
+    return {**asdict(replace(usb, interfaces=())), "interfaces": interfaces}
 
 
 def _identity(identity: Identity) -> dict[str, Any]:
