@@ -18,23 +18,25 @@ __all__ = ["__version__", "probe", "scan"]
 
 def scan() -> tuple[Device, ...]:
     """What is attached to this machine, from the bus alone. Opens nothing."""
-    from atprobe import discover
+    from atprobe import discover, knowledge
 
-    return discover.scan()
+    return discover.scan(knowledge.load()).devices
 
 
 def probe(
     *ports: str,
     usb: Iterable[tuple[str, str]] = (),
     everything: bool = False,
+    usb_direct: bool = False,
     timeout: float = 3.0,
     baud: int = 115200,
 ) -> Report:
     """Ask the attached modules who they are; sends reading commands only.
 
     `ports`: paths or URLs to ask; without any, the AT port of every known modem. `usb`: vendor and product ids
-    (four lower-case hex digits each) to narrow that to; `everything`: also ports of unknown role. `timeout`:
-    seconds a module may take for one answer. `baud`: line rate in bit/s for real serial lines.
+    (four lower-case hex digits each) to narrow that to; `everything`: also ports of unknown role; `usb_direct`:
+    also modems that no kernel driver is bound to. `timeout`: seconds a module may take for one answer. `baud`:
+    line rate in bit/s for real serial lines.
 
     What goes wrong with a port is in the report's `problems`. Raises `atprobe.knowledge.ProfileError` where the
     profiles cannot be used.
@@ -42,11 +44,13 @@ def probe(
     from atprobe import discover, fingerprint, knowledge, report
 
     known = knowledge.load()
-    choices = discover.select(discover.scan(), ports=ports, usb=tuple(usb), everything=everything)
     started = report.now()
+    devices = discover.scan(known).devices
+    choices = discover.select(devices, ports=ports, usb=tuple(usb), everything=everything, usb_direct=usb_direct)
     targets = [fingerprint.Target(*choice) for choice in choices]
     outcome = fingerprint.probe(targets, known, timeout=timeout, baud=baud)
-    return report.make(outcome.modules, outcome.problems, started, known.version)
+    problems = (*discover.obstacles(choices, known), *outcome.problems)
+    return report.make(outcome.modules, problems, started, known.version)
 
 
 def __getattr__(name: str) -> str:

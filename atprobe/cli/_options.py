@@ -39,6 +39,7 @@ class Selectors:
     ports: tuple[str, ...]
     usb: tuple[tuple[str, str], ...]
     everything: bool
+    usb_direct: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,7 @@ def output_options(command: Command) -> Command:
 
 
 def selector_options(command: Command) -> Command:
-    """--port, --usb and --all, handed over as `selectors`."""
+    """--port, --usb, --all and --usb-direct, handed over as `selectors`."""
 
     @click.option(
         "--port",
@@ -117,11 +118,17 @@ def selector_options(command: Command) -> Command:
         help="Only modems with this USB id. Can be repeated.",
     )
     @click.option("--all", "everything", is_flag=True, help="Also ports whose role is not known.")
+    @click.option("--usb-direct", is_flag=True, help="Also modems without a driver, over their USB endpoints.")
     @functools.wraps(command)
     def packed(
-        *args: Any, ports: tuple[str, ...], usb: tuple[tuple[str, str], ...], everything: bool, **others: Any
+        *args: Any,
+        ports: tuple[str, ...],
+        usb: tuple[tuple[str, str], ...],
+        everything: bool,
+        usb_direct: bool,
+        **others: Any,
     ) -> int:
-        return command(*args, selectors=Selectors(ports, usb, everything), **others)
+        return command(*args, selectors=Selectors(ports, usb, everything, usb_direct), **others)
 
     return packed
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-from atprobe import fingerprint, knowledge
+from atprobe import discover, fingerprint, knowledge
 from atprobe.cli._exit import Exit, Fatal, exit_code, say
 from atprobe.cli._interrupt import patience, stop
-from atprobe.cli._options import Line, Output
+from atprobe.cli._options import Line, Output, Selectors
 from atprobe.cli._output import view, write
 from atprobe.discover import Choice
 from atprobe.fingerprint import Target
 from atprobe.knowledge import Knowledge, ProfileError
-from atprobe.model import ProblemKind, Report
+from atprobe.model import Device, ProblemKind, Report
 from atprobe.report import Format, make, now, render
 from atprobe.report.table import sentence
 
@@ -25,6 +25,26 @@ def load() -> Knowledge:
     except ProfileError as error:
         faults = [str(problem) for problem in error.problems]
         raise Fatal(*faults, "the profiles cannot be used; install atprobe again, or mend them") from error
+
+
+def choose(selectors: Selectors, profiles: Knowledge, output: Output) -> tuple[Choice, ...]:
+    """What the user wants asked, out of what is attached."""
+    return discover.select(
+        attached(profiles, output),
+        ports=selectors.ports,
+        usb=selectors.usb,
+        everything=selectors.everything,
+        usb_direct=selectors.usb_direct,
+    )
+
+
+def attached(profiles: Knowledge, output: Output) -> tuple[Device, ...]:
+    """What the bus shows; a person is told what this system keeps from being seen."""
+    found = discover.scan(profiles)
+    if not output.quiet:
+        for limit in found.limits:
+            say(limit)
+    return found.devices
 
 
 def run(choices: Sequence[Choice], profiles: Knowledge, line: Line, output: Output) -> Report:
@@ -41,7 +61,8 @@ def run(choices: Sequence[Choice], profiles: Knowledge, line: Line, output: Outp
             stop=stop,
         )
         progress.clear()
-        result = make(outcome.modules, outcome.problems, started, profiles.version)
+        problems = (*discover.obstacles(choices, profiles), *outcome.problems)
+        result = make(outcome.modules, problems, started, profiles.version)
         emit(result, output)
     if stop.is_set():
         cut_off = {problem.port for problem in outcome.problems if problem.kind is ProblemKind.INTERRUPTED}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import click
 
-from atprobe import discover
 from atprobe.cli import _probing
 from atprobe.cli._exit import say
 from atprobe.cli._options import Line, Output, Selectors, line_options, output_options, selector_options
@@ -29,9 +28,7 @@ def command(selectors: Selectors, line: Line, output: Output) -> int:
     on its AT port; ports that are not known to be a modem's are left alone.
     """
     profiles = _probing.load()
-    choices = discover.select(
-        discover.scan(), ports=selectors.ports, usb=selectors.usb, everything=selectors.everything
-    )
+    choices = _probing.choose(selectors, profiles, output)
     if not choices and not output.quiet:
         say("no modem is known here. 'atprobe scan' lists what is attached; name a port with --port, or try --all.")
     return _probing.verdict(_probing.run(choices, profiles, line, output))

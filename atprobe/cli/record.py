@@ -41,7 +41,7 @@ def command(port: str, file: Path | None, keep_identifiers: bool, commands: tupl
     keys and passwords are hidden always. Look the file over all the same before you publish it.
     """
     profiles = _probing.load()
-    device, paths = discover.named(port, discover.scan())
+    device, paths = discover.named(port, discover.scan(profiles).devices)
     try:
         with patience():
             transcript = fingerprint.record(

@@ -22,13 +22,16 @@ Examples:
 def command(output: Output) -> int:
     """List what is attached and the role of each port. Opens nothing.
 
-    The json and jsonl reports are those of `probe`, with nothing known of any identity and no port probed.
+    The json and jsonl reports are those of `probe`, with nothing known of any identity and no port probed; a modem
+    that could not be probed as it is stands among the problems.
     """
     started = report.now()
     profiles = _probing.load()
-    devices = discover.scan()
+    devices = _probing.attached(profiles, output)
     modules = [Module(device, Identity(), Timing(0.0, 0, 0.0)) for device in devices]
-    _probing.emit(report.make(modules, (), started, profiles.version), output, passive=True)
+    found = (discover.obstacle(device, profiles) for device in devices)
+    obstacles = tuple(obstacle for obstacle in found if obstacle is not None)
+    _probing.emit(report.make(modules, obstacles, started, profiles.version), output, passive=True)
     if devices:
         return Exit.OK
     if not output.quiet:

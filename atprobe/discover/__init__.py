@@ -1,7 +1,8 @@
 """What is plugged in, and which ports of it to talk to. Nothing here opens a port."""
 
-from atprobe.discover._roles import is_modem, roles, serial_driver
-from atprobe.discover._scan import scan
+from atprobe.discover._obstacles import new_id, obstacle, obstacles, place
+from atprobe.discover._roles import is_modem, roles
+from atprobe.discover._scan import Scan, scan
 from atprobe.discover._select import Choice, named, select
 
-__all__ = ["Choice", "is_modem", "named", "roles", "scan", "select", "serial_driver"]
+__all__ = ["Choice", "Scan", "is_modem", "named", "new_id", "obstacle", "obstacles", "place", "roles", "scan", "select"]

@@ -24,22 +24,24 @@ def select(
     ports: Iterable[str] = (),
     usb: Collection[tuple[str, str]] = (),
     everything: bool = False,
+    usb_direct: bool = False,
 ) -> tuple[Choice, ...]:
     """What to probe; no port is in it twice.
 
     `ports` are paths or URLs that the user named: these are taken whatever they are. `usb` are pairs of vendor
     and product id (four lower-case hex digits); they narrow the choice among `scanned`. Of a scanned device its
-    control ports are taken, the primary AT port first. A device without a known control port is left alone,
-    except with `everything`: then its ports of unknown role are taken. With `ports` alone nothing else is.
+    control ports are taken, the primary AT port first. A modem that has none comes without a path, so that its
+    being there is not passed over; any other device without one is left alone. `everything` takes ports of unknown
+    role too, and `usb_direct` the interfaces that no driver is bound to. With `ports` alone nothing else is taken.
     """
     scanned, ports = tuple(scanned), tuple(ports)
     chosen = list(dict.fromkeys(named(port, scanned) for port in ports))
     taken = {path for choice in chosen for path in choice.paths}
-    if usb or everything or not ports:
+    if usb or everything or usb_direct or not ports:
         for device in scanned:
-            paths = _usable(device, everything)
+            paths = _usable(device, everything, usb_direct)
             wanted = not usb or (device.usb is not None and (device.usb.vid, device.usb.pid) in usb)
-            if wanted and paths and taken.isdisjoint(paths):
+            if wanted and (paths or device.modem) and taken.isdisjoint(paths):
                 chosen.append(Choice(device, paths))
     return tuple(chosen)
 
@@ -49,22 +51,24 @@ def named(path_or_url: str, scanned: Iterable[Device]) -> Choice:
 
     A symlink (`/dev/serial/by-id/...`) finds the port it leads to. Whether the port exists is not looked at.
     """
-    if "://" in path_or_url:
-        return _alone("url", path_or_url)
-    path = os.path.realpath(path_or_url)
+    is_url = "://" in path_or_url
+    path = path_or_url if is_url else os.path.realpath(path_or_url)
     for device in scanned:
         for port in device.ports:
-            if os.path.realpath(port.path) == path:
+            if path == (port.path if "://" in port.path else os.path.realpath(port.path)):
                 return Choice(device, (port.path,))
-    return _alone("uart", path_or_url)
+    return _alone("url" if is_url else "uart", path_or_url)
 
 
 def _alone(bus: Literal["uart", "url"], path: str) -> Choice:
     return Choice(Device(bus, (Port(path),)), (path,))
 
 
-def _usable(device: Device, everything: bool) -> tuple[str, ...]:
-    control = [port for port in device.ports if port.role.is_control]
+def _usable(device: Device, everything: bool, usb_direct: bool) -> tuple[str, ...]:
+    ports = [port for port in device.ports if usb_direct or not port.path.startswith("usb://")]
+    control = [port for port in ports if port.role.is_control]
     if control:
-        return tuple(port.path for port in sorted(control, key=lambda port: _PREFERENCE.index(port.role)))
-    return tuple(port.path for port in device.ports if port.role is Role.UNKNOWN) if everything else ()
+        # A tty is used before an interface without a driver: whoever bound the driver wants it so.
+        rank = {port.path: (port.path.startswith("usb://"), _PREFERENCE.index(port.role)) for port in control}
+        return tuple(port.path for port in sorted(control, key=lambda port: rank[port.path]))
+    return tuple(port.path for port in ports if port.role is Role.UNKNOWN) if everything else ()

@@ -98,13 +98,12 @@ def _interface_entry(interface: UsbInterface) -> dict[str, Any]:
 
 def _usb(usb: dict[str, Node]) -> UsbInfo:
     named = ("vid", "pid", "manufacturer", "product", "serial", "path")
-    texts = (_text(usb[name]) if name in usb else None for name in named)
+    vid, pid, manufacturer, product, serial, path = (_text(usb[name]) if name in usb else None for name in named)
     node = usb.get("interfaces")
-    if node is None or node.value is None:
-        return UsbInfo(*texts)
-    if not isinstance(node.value, list):
+    if node is not None and node.value is not None and not isinstance(node.value, list):
         raise node.fail("interfaces must be a list", _REMEDY)
-    return UsbInfo(*texts, interfaces=tuple(_interface(item) for item in node.value))
+    listed = node.value if node is not None and isinstance(node.value, list) else []
+    return UsbInfo(vid, pid, manufacturer, product, serial, path, interfaces=tuple(_interface(item) for item in listed))
 
 
 def _interface(node: Node) -> UsbInterface:
@@ -112,8 +111,9 @@ def _interface(node: Node) -> UsbInterface:
     if not re.fullmatch(r"[0-9]{1,3}", number):
         raise node.fail(f"{number!r} is no interface number", _REMEDY)
     entry = _mapping(node)
-    parts = [_text(entry[key]) if key in entry else None for key in ("class", "subclass", "protocol", "driver")]
-    return UsbInterface(int(number), *parts)
+    keys = ("class", "subclass", "protocol", "driver")
+    interface_class, subclass, protocol, driver = (_text(entry[key]) if key in entry else None for key in keys)
+    return UsbInterface(int(number), interface_class, subclass, protocol, driver)
 
 
 def _exchange(node: Node) -> Exchange:

@@ -32,7 +32,8 @@ def render(report: Report, view: View) -> str:
         if not report.modules and not report.problems:
             blocks.append("No module was found.\n")
     if report.problems:
-        blocks.append(_section("Not probed", [sentence(problem) for problem in report.problems]))
+        title = "Cannot be probed as it is" if view.passive else "Not probed"
+        blocks.append(_section(title, [sentence(problem) for problem in report.problems]))
     return "\n".join(blocks)
 
 
@@ -92,9 +93,9 @@ def _devices(modules: Sequence[Module], view: View) -> list[str]:
     if not modules:
         return ["Nothing is attached that could be a modem.\n"]
     rows = [
-        [*_device(module.device), port.path, str(port.role), _number(port), port.driver or "-"]
+        [*_device(module.device), *cells]
         for module in modules
-        for port in module.device.ports
+        for cells in [_cells_of(port) for port in module.device.ports] or [["-"] * 4]
     ]
     return [grid(["BUS", "DEVICE", "PORT", "ROLE", "INTERFACE", "DRIVER"], rows, view)]
 
@@ -108,8 +109,8 @@ def _device(device: Device) -> tuple[str, str]:
     return f"{device.bus} {usb.path or ''}".rstrip(), " ".join([f"{usb.vid}:{usb.pid}", *names])
 
 
-def _number(port: Port) -> str:
-    return "-" if port.interface is None else str(port.interface)
+def _cells_of(port: Port) -> list[str]:
+    return [port.path, str(port.role), "-" if port.interface is None else str(port.interface), port.driver or "-"]
 
 
 def _port(module: Module) -> str:

@@ -73,7 +73,7 @@ def cli(capsys: pytest.CaptureFixture[str]) -> Iterator[Cli]:
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> Probing:
     fake = Probing()
-    monkeypatch.setattr(discover, "scan", lambda: fake.devices)
+    monkeypatch.setattr(discover, "scan", lambda knowledge: discover.Scan(fake.devices))
     monkeypatch.setattr(fingerprint, "probe", fake.probe)
     return fake
 

@@ -103,7 +103,7 @@ PREPARED = """\
 import os, sys
 from atprobe import discover
 from atprobe.cli import main
-discover.scan = lambda: {body}
+discover.scan = lambda knowledge: {body}
 sys.argv = ["atprobe", "probe"]
 sys.exit(main())
 """

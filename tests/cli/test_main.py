@@ -95,7 +95,7 @@ class TestErrors:
         assert result.err[:-1].isprintable()
 
     def test_a_fault_of_ours_is_not_taken_for_findings(self, cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
-        def broken() -> None:
+        def broken(knowledge: object) -> None:
             raise ZeroDivisionError("\x1b[2J")
 
         monkeypatch.setattr(discover, "scan", broken)

@@ -67,6 +67,31 @@ class TestSelect:
         assert chosen(choices) == [("/dev/ttyS0",), ("/dev/ttyUSB5",)]
 
 
+class TestWithoutDriver:
+    """A modem that no driver is bound to has USB interfaces for ports."""
+
+    DIRECT = Device("usb", (Port("usb://1-1/2", Role.AT, 2), Port("usb://1-1/3")), UsbInfo("2c7c", "0999"), modem=True)
+    BOTH = Device(
+        "usb", (Port("usb://1-2/2", Role.AT, 2), Port("/dev/ttyUSB9", Role.AT_SECONDARY)), UsbInfo("2c7c", "0999")
+    )
+
+    def test_it_is_chosen_without_a_port_so_that_it_is_not_passed_over(self) -> None:
+        assert select([self.DIRECT]) == (Choice(self.DIRECT, ()),)
+        assert select([self.DIRECT], everything=True) == (Choice(self.DIRECT, ()),)
+        assert select([self.DIRECT], usb=[("2c7c", "0125")]) == ()
+
+    def test_usb_direct_takes_its_interfaces(self) -> None:
+        assert select([self.DIRECT], usb_direct=True) == (Choice(self.DIRECT, ("usb://1-1/2",)),)
+        assert select([STRANGER], usb_direct=True) == ()
+
+    def test_a_tty_goes_before_an_interface(self) -> None:
+        assert chosen(select([self.BOTH], usb_direct=True)) == [("/dev/ttyUSB9", "usb://1-2/2")]
+        assert chosen(select([self.BOTH])) == [("/dev/ttyUSB9",)]
+
+    def test_it_can_be_named(self) -> None:
+        assert named("usb://1-1/3", [self.DIRECT]) == Choice(self.DIRECT, ("usb://1-1/3",))
+
+
 class TestNamed:
     @pytest.mark.parametrize("url", ["socket://192.0.2.7:2001", "rfc2217://[2001:db8::1]:2001"])
     def test_urls(self, url: str) -> None:

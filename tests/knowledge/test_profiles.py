@@ -43,7 +43,7 @@ def test_a_sound_profile(write: Write) -> None:
         ("kind: maker", "kind: maker\nkynd: maker", 3, ("no key 'kynd'", "kind")),
         ("name: Acme\n", "", 1, ("lacks 'name'", "add a line")),
         ("country: NO", "country: Norway", 3, ("no country code", "two capital letters")),
-        ('"12AB"', '"12ABC"', 4, ("no USB vendor id", "four hex digits")),
+        ('"12AB"', '"12ABC"', 4, ("no USB id", "four hex digits")),
         ("name: Acme", "name: [Acme", 2, ("not valid YAML", "quotes")),
     ],
 )

@@ -18,6 +18,7 @@ from atprobe.model import (
     Strength,
     Timing,
     UsbInfo,
+    UsbInterface,
 )
 
 BUILD = "EC25EFAR06A06M4G_01.002.01.002"
@@ -30,7 +31,8 @@ DEVICE = Device(
         Port("/dev/ttyUSB2", Role.AT, 2, "option", True),
         Port("/dev/ttyUSB1", Role.GNSS, 1, "option"),
     ),
-    UsbInfo("2c7c", "0125", "Quectel", "EC25-E", None, "1-1.2"),
+    UsbInfo("2c7c", "0125", "Quectel", "EC25-E", None, "1-1.2", (UsbInterface(2, "ff", "00", "00", "option"),)),
+    modem=True,
 )
 IDENTITY = Identity(
     "quectel", "quectel", "EC25", "EC25-E", "EC25EFAR06A06M4G", BUILD, None, IMEI, 0.97, (), (EVIDENCE,)

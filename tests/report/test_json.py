@@ -58,7 +58,11 @@ class TestDocument:
                     "product": "EC25-E",
                     "serial": None,
                     "path": "1-1.2",
+                    "interfaces": [
+                        {"number": 2, "class": "ff", "subclass": "00", "protocol": "00", "driver": "option"}
+                    ],
                 },
+                "modem": True,
                 "ports": [
                     {"path": "/dev/ttyUSB2", "role": "at", "interface": 2, "driver": "option", "probed": True},
                     {"path": "/dev/ttyUSB1", "role": "gnss", "interface": 1, "driver": "option", "probed": False},

@@ -1,0 +1,149 @@
+"""What udev knows: every device with its ports, from sysfs and udev's database. Opens nothing."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from atprobe.discover._build import HSO_ROLES, Found, interface_of, natural, pci_device, usb_device
+from atprobe.knowledge import Knowledge
+from atprobe.model import Device, Port, Role, UsbInfo, UsbInterface
+
+if TYPE_CHECKING:
+    import pyudev
+
+_PORTS = ("tty", "usbmisc", "wwan", "mhi_q")
+_NAMES = ("tty[A-Z]*", "cdc-wdm*", "wwan[0-9]*", "mhi_*")
+"""sysfs names of ports. Consoles and pseudo terminals have other names and are not even looked at."""
+_HINTS = {
+    "ID_MM_PORT_TYPE_AT_PRIMARY": Role.AT,
+    "ID_MM_PORT_TYPE_AT_SECONDARY": Role.AT_SECONDARY,
+    "ID_MM_PORT_TYPE_AT_PPP": Role.PPP,
+    "ID_MM_PORT_TYPE_GPS": Role.GNSS,
+    "ID_MM_PORT_TYPE_QCDM": Role.DIAG,
+    "ID_MM_PORT_TYPE_QMI": Role.QMI,
+    "ID_MM_PORT_TYPE_MBIM": Role.MBIM,
+}
+"""ModemManager's udev properties (its documentation, "udev tags")."""
+_ABSENT = "0"
+"""A serial port whose `type` is PORT_UNKNOWN (Linux, serial_core.h): a driver's spare slot with no hardware."""
+
+
+@dataclass
+class _Usb:
+    """A USB device while it is put together."""
+
+    entry: pyudev.Device
+    interfaces: list[UsbInterface] = field(default_factory=list)
+    ports: list[Found] = field(default_factory=list)
+    hints: dict[int, Role] = field(default_factory=dict)
+
+
+def devices(knowledge: Knowledge) -> tuple[Device, ...]:
+    """Every device that is or could be a modem. Raises ImportError where there is no libudev."""
+    import pyudev
+
+    context = pyudev.Context()
+    usb = _usb_devices(context)
+    alone: list[Device] = []
+    pci: defaultdict[str, list[str]] = defaultdict(list)
+    for entry in _port_entries(context):
+        if (interface := _above(entry.sys_path, usb)) is not None:
+            place, number = interface
+            usb[place].ports.append(Found(entry.device_node, number, _hso(entry)))
+            if (hint := _hint(entry)) is not None:
+                usb[place].hints[number] = hint
+        elif entry.subsystem == "tty":
+            if not (_is_virtual(entry.sys_path) or _text(entry, "type") == _ABSENT):
+                alone.append(Device("uart", (Port(entry.device_node, driver=_driver(entry)),), sysfs=entry.sys_path))
+        elif (parent := entry.find_parent("pci")) is not None:
+            pci[parent.sys_path].append(entry.device_node)
+        else:
+            pci[os.path.dirname(entry.sys_path)].append(entry.device_node)
+    found = (usb_device(_info(each), each.ports, knowledge, each.hints, place) for place, each in usb.items())
+    return (
+        *sorted((each for each in found if each is not None), key=lambda device: natural(device.sysfs or "")),
+        *(pci_device(paths, sysfs) for sysfs, paths in sorted(pci.items())),
+        *sorted(alone, key=lambda device: natural(device.ports[0].path)),
+    )
+
+
+def _usb_devices(context: pyudev.Context) -> dict[str, _Usb]:
+    """All USB devices but hubs, by their place in sysfs. libudev lists a device before its interfaces."""
+    found: dict[str, _Usb] = {}
+    for entry in context.list_devices(subsystem="usb"):
+        properties = dict(entry.properties)
+        if properties.get("DEVTYPE") == "usb_device":
+            if not properties.get("TYPE", "").startswith("9/"):  # bDeviceClass of a hub
+                found[entry.sys_path] = _Usb(entry)
+            continue
+        above = found.get(os.path.dirname(entry.sys_path))
+        number = interface_of(entry.sys_name)
+        codes = re.fullmatch(r"(\d+)/(\d+)/(\d+)", properties.get("INTERFACE", ""))
+        if above is not None and number is not None and codes is not None:
+            one, two, three = (f"{int(code):02x}" for code in codes.groups())
+            above.interfaces.append(UsbInterface(number, one, two, three, properties.get("DRIVER")))
+    return found
+
+
+def _port_entries(context: pyudev.Context) -> Iterable[pyudev.Device]:
+    listing = context.list_devices()
+    for subsystem in _PORTS:
+        listing.match_subsystem(subsystem)
+    for name in _NAMES:
+        listing.match_sys_name(name)
+    # `wwan0` itself is of the subsystem too, and has no node.
+    return [entry for entry in listing if entry.device_node is not None]
+
+
+def _above(sys_path: str, usb: dict[str, _Usb]) -> tuple[str, int] | None:
+    """The USB device and the interface number that a port hangs from: the interface's folder is in its path."""
+    place = sys_path
+    while len(place) > 1:
+        place, name = os.path.split(place)
+        number = interface_of(name)
+        if number is not None and place in usb:
+            return place, number
+    return None
+
+
+def _info(each: _Usb) -> UsbInfo:
+    return UsbInfo(
+        vid=_text(each.entry, "idVendor"),
+        pid=_text(each.entry, "idProduct"),
+        manufacturer=_text(each.entry, "manufacturer"),
+        product=_text(each.entry, "product"),
+        serial=_text(each.entry, "serial"),
+        path=each.entry.sys_name,
+        interfaces=tuple(sorted(each.interfaces, key=lambda interface: interface.number)),
+    )
+
+
+def _text(entry: pyudev.Device, attribute: str) -> str | None:
+    value = entry.attributes.get(attribute)
+    return value.decode("utf-8", "replace").strip() or None if value is not None else None
+
+
+def _hso(entry: pyudev.Device) -> Role | None:
+    """Option's own driver says what each of its ttys is for (Linux, drivers/net/usb/hso.c)."""
+    return HSO_ROLES.get(_text(entry, "hsotype") or "") if entry.sys_name.startswith("ttyHS") else None
+
+
+def _hint(entry: pyudev.Device) -> Role | None:
+    return next((role for key, role in _HINTS.items() if entry.properties.get(key) == "1"), None)
+
+
+def _driver(entry: pyudev.Device) -> str | None:
+    """The driver of the serial hardware; the kernel's own layer between it and the tty has drivers of its own."""
+    parent = entry.parent
+    while parent is not None and (parent.driver is None or parent.subsystem == "serial-base"):
+        parent = parent.parent
+    return None if parent is None else str(parent.driver)
+
+
+def _is_virtual(sys_path: str) -> bool:
+    return sys_path.startswith("/sys/devices/virtual/")
