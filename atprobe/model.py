@@ -134,6 +134,11 @@ class Device:
     modem: bool = False
     """True where the bus alone says that this is a cellular module, or holds one."""
 
+    @property
+    def place(self) -> str:
+        """What tells it from any other device while it is plugged in."""
+        return self.sysfs or " ".join(port.path for port in self.ports)
+
 
 class Ended(StrEnum):
     """What told us that a reply was complete."""
@@ -266,6 +271,27 @@ class Problem:
     kind: ProblemKind
     message: str
     hint: str
+
+
+class EventKind(StrEnum):
+    """What `watch` tells of a device."""
+
+    ADDED = "added"
+    """It was plugged in, or has other ports than before; nothing was asked yet."""
+    IDENTIFIED = "identified"
+    FAILED = "failed"
+    """It could not be asked; what passes is tried again."""
+    REMOVED = "removed"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that happened to a device. `module` is set once it was identified, `problems` where it failed."""
+
+    kind: EventKind
+    device: Device
+    module: Module | None = None
+    problems: tuple[Problem, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,10 +21,11 @@ def view(output: Output, *, passive: bool = False) -> View:
     return View(output.verbose, terminal, colour, shutil.get_terminal_size().columns, passive)
 
 
-def write(text: str, file: Path | None) -> None:
+def write(text: str, file: Path | None) -> bool:
     """Write all of `text` to stdout or `file`; raises Fatal where that fails.
 
     A reader of stdout who has seen enough and went away is no failure: the rest is not written, the run goes on.
+    False then, so that a run that has no other end can end.
     """
     try:
         if file is None:
@@ -39,11 +40,12 @@ def write(text: str, file: Path | None) -> None:
         if file is None:
             abandon(sys.stdout)
             if isinstance(error, BrokenPipeError):
-                return
+                return False
         raise Fatal(
             f"{file or 'the output'} could not be written: {error.strerror}. Check the space and the permissions.",
             code=Exit.INCOMPLETE,
         ) from error
+    return True
 
 
 def _replace(text: str, file: Path) -> None:

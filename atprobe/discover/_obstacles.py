@@ -19,7 +19,7 @@ def obstacle(device: Device, knowledge: Knowledge) -> Problem | None:
     """What keeps a modem without a usable AT port from being asked; None where nothing does, or it is no modem."""
     if not device.modem or any(port.role.is_control and "://" not in port.path for port in device.ports):
         return None
-    where = place(device)
+    where = called(device)
     usb = device.usb
     if usb is not None and usb.interfaces and all(i.interface_class == MASS_STORAGE for i in usb.interfaces):
         return Problem(
@@ -49,7 +49,7 @@ def obstacles(choices: Iterable[Choice], knowledge: Knowledge) -> tuple[Problem,
     return tuple(problem for problem in found if problem is not None)
 
 
-def place(device: Device) -> str:
+def called(device: Device) -> str:
     """How a device without a usable port is called in a message: where it is, else its first port."""
     if device.usb is not None and device.usb.path:
         return f"usb {device.usb.path}"

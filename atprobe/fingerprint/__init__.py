@@ -2,5 +2,6 @@
 
 from atprobe.fingerprint._interview import Interview
 from atprobe.fingerprint._probe import Outcome, Progress, Target, probe, record
+from atprobe.fingerprint._watch import watch
 
-__all__ = ["Interview", "Outcome", "Progress", "Target", "probe", "record"]
+__all__ = ["Interview", "Outcome", "Progress", "Target", "probe", "record", "watch"]

@@ -18,6 +18,7 @@ import atprobe
 from atprobe.model import Module, Problem, Report
 
 SCHEMA_ID = "atprobe.report/1"
+EVENT_ID = "atprobe.event/1"
 
 
 class Format(StrEnum):
@@ -74,5 +75,5 @@ def render(report: Report, format: Format, view: View = PLAIN) -> str:
 
 @cache
 def schema() -> str:
-    """The JSON Schema of `json` documents and, at `$defs/line`, of `jsonl` lines, as text."""
+    """The JSON Schema of `json` documents; below `$defs` are those of `jsonl` lines (`line`) and events (`event`)."""
     return resources.files(__name__).joinpath("schema.json").read_text(encoding="utf-8")

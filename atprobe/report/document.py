@@ -6,8 +6,8 @@ import json
 from dataclasses import asdict, replace
 from typing import Any
 
-from atprobe.model import Device, Evidence, Identity, Module, Problem, Report, UsbInfo
-from atprobe.report import SCHEMA_ID
+from atprobe.model import Device, Event, Evidence, Identity, Module, Problem, Report, UsbInfo
+from atprobe.report import EVENT_ID, SCHEMA_ID
 
 
 def document(report: Report) -> dict[str, Any]:
@@ -41,6 +41,18 @@ def module_object(module: Module) -> dict[str, Any]:
 def problem_object(problem: Problem) -> dict[str, Any]:
     """One entry of `problems`."""
     return {"port": problem.port, "kind": str(problem.kind), "message": problem.message, "hint": problem.hint}
+
+
+def event_object(event: Event, time: str) -> dict[str, Any]:
+    """One line of `watch --format jsonl`; `time` is when it happened, as `report.now` gives it."""
+    return {
+        "schema": EVENT_ID,
+        "event": str(event.kind),
+        "time": time,
+        "device": _device(event.device),
+        "module": None if event.module is None else module_object(event.module),
+        "problems": [problem_object(problem) for problem in event.problems],
+    }
 
 
 def dumps(value: Any, *, indent: int | None = None) -> str:

@@ -12,7 +12,7 @@ import math
 import unicodedata
 from collections.abc import Callable, Sequence
 
-from atprobe.model import Claim, Device, Identity, Module, Port, Problem, Report
+from atprobe.model import Claim, Device, Event, EventKind, Identity, Module, Port, Problem, Report
 from atprobe.report import View
 from atprobe.report.escape import visible
 
@@ -35,6 +35,30 @@ def render(report: Report, view: View) -> str:
         title = "Cannot be probed as it is" if view.passive else "Not probed"
         blocks.append(_section(title, [sentence(problem) for problem in report.problems]))
     return "\n".join(blocks)
+
+
+def event_line(event: Event, time: str, view: View) -> str:
+    """One line for an event of `watch`; nothing for one that says too little for a person, unless `view.verbose`."""
+    if event.kind is EventKind.ADDED and not view.verbose:
+        return ""
+    where, name = _device(event.device)
+    if event.kind is EventKind.FAILED:
+        said = "; ".join(sentence(problem) for problem in event.problems)
+    elif event.module is None:
+        said = name
+    else:
+        identity = event.module.identity
+        texts = (
+            _port(event.module),
+            identity.maker or "unknown",
+            "" if _other_brand(identity) == "-" else f"(as {identity.brand})",
+            _longest(identity.model, identity.variant),
+            _longest(identity.firmware, identity.build),
+            identity.imei or "",
+        )
+        said = " ".join(text for text in texts if text)
+    clock = time[11:19]
+    return f"{clock}  {event.kind:<10}  {visible(where)}  {visible(said, limit=2000)}\n"
 
 
 def sentence(problem: Problem) -> str:
