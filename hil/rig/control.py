@@ -1,0 +1,81 @@
+"""Plug in, unplug and watch the devices of the bench, from another process of the same machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+SOCKET = Path(os.environ.get("ATPROBE_RIG_SOCKET", "/run/rig/bench"))
+"""Where the bench listens."""
+
+T = TypeVar("T")
+
+
+class Bench:
+    """The bench, seen from a test. A device is named by its key in `hil.rig.devices.DEVICES`."""
+
+    def __init__(self, path: Path = SOCKET) -> None:
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.connect(str(path))
+        self._stream = self._socket.makefile("rw", encoding="utf-8")
+
+    def attach(self, name: str, port: int | None = None) -> int:
+        """Plug a device in: a new one, with counters at zero. Returns the port of the virtual host controller."""
+        return int(self._order(do="attach", name=name, port=port))
+
+    def detach(self, name: str) -> None:
+        """Pull the plug, whatever is going on. Returns at once; wait for `plugged` to go."""
+        self._order(do="detach", name=name)
+
+    def status(self) -> dict[str, dict[str, Any]]:
+        """By name: `port`, `device` (its name in /sys/bus/usb/devices; both None when unplugged), `interfaces`
+        (by number, as text: the fields of `bench.Traffic`), `unanswered` (control requests that were stalled)."""
+        return dict(self._order(do="status"))
+
+    def plugged(self) -> dict[str, str]:
+        """The devices that are in, with their names in /sys/bus/usb/devices."""
+        return {name: status["device"] for name, status in self.status().items() if status["device"]}
+
+    def clear(self) -> None:
+        """Zero all counters, as after the drivers have had their say."""
+        self._order(do="clear")
+
+    def say(self, name: str, interface: int, text: str) -> None:
+        """Have a port send this, such as an unsolicited result code. Characters up to U+00FF are bytes."""
+        self._order(do="say", name=name, interface=interface, text=text)
+
+    def mute(self, name: str, interface: int, on: bool = True) -> None:
+        """A muted port takes everything and answers nothing."""
+        self._order(do="mute", name=name, interface=interface, on=on)
+
+    def unplug_after(
+        self, name: str, interface: int, *, commands: int | None = None, received: int | None = None
+    ) -> None:
+        """Unplug the device when so many command lines, or bytes, have come since it was plugged in or cleared.
+
+        The last one is not answered any more."""
+        unit, count = ("commands", commands) if commands is not None else ("bytes", received)
+        self._order(do="unplug_after", name=name, interface=interface, unit=unit, count=count)
+
+    def _order(self, **order: object) -> Any:
+        self._stream.write(json.dumps(order) + "\n")
+        self._stream.flush()
+        answer = json.loads(self._stream.readline())
+        if "error" in answer:
+            raise RuntimeError(answer["error"])
+        return answer["result"]
+
+
+def wait(condition: Callable[[], T], seconds: float = 20.0, what: str = "") -> T:
+    """Poll until `condition` is true, and return its value. The virtual machine is slow: be generous."""
+    deadline = time.monotonic() + seconds
+    while not (value := condition()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"waited {seconds:.0f} s for {what or condition}; last: {value!r}")
+        time.sleep(0.05)
+    return value
