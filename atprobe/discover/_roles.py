@@ -8,12 +8,12 @@ has adb switched on, or another network mode, keeps the class of an interface an
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
-from atprobe.knowledge import Knowledge
-from atprobe.model import Role, UsbInfo
+from atprobe.knowledge import Knowledge, Layout
+from atprobe.model import Role, UsbInfo, UsbInterface
 
 NO_HINTS: Mapping[int, Role] = {}
 
@@ -25,16 +25,19 @@ def roles(usb: UsbInfo, knowledge: Knowledge, hints: Mapping[int, Role] = NO_HIN
     what the numbers say of it, another composition is switched on than the one the numbers were written for: then
     numbers and hints, which go by number too, are left out.
     """
-    by_class = {each.number: _layout(usb, knowledge, each.number, drivers=False) for each in usb.interfaces}
+    rows = [layout for layout in knowledge.layouts if not layout.vendors or usb.vid in layout.vendors]
+    by_driver = [layout for layout in rows if layout.driver is not None]
+    rows = [layout for layout in rows if layout.driver is None]
+    by_class = {each.number: _layout(usb, each, rows) for each in usb.interfaces}
     table = _ports(knowledge.root)
     by_number = {number: table.get((usb.vid, usb.pid, number), Role.UNKNOWN) for number in by_class}
     if any(_contradict(by_class[number], by_number[number]) for number in by_class):
         by_number, hints = {}, NO_HINTS
     found: dict[int, Role] = {}
-    for number, role in by_class.items():
-        choices = (role, by_number.get(number), hints.get(number))
+    for each in usb.interfaces:
+        choices = (by_class[each.number], by_number.get(each.number), hints.get(each.number))
         known = next((choice for choice in choices if choice not in (None, Role.UNKNOWN)), None)
-        found[number] = known or _layout(usb, knowledge, number, drivers=True)
+        found[each.number] = known or _layout(usb, each, by_driver)
     return _one_first(found)
 
 
@@ -50,12 +53,8 @@ def serial_driver(usb: UsbInfo, knowledge: Knowledge) -> str | None:
     return _modems(knowledge.root).get((usb.vid or "", usb.pid or ""))
 
 
-def _layout(usb: UsbInfo, knowledge: Knowledge, number: int, *, drivers: bool) -> Role:
-    interface = next(each for each in usb.interfaces if each.number == number)
-    for layout in knowledge.layouts:
-        if (layout.driver is not None) is drivers and layout.fits(usb, interface):
-            return layout.role
-    return Role.UNKNOWN
+def _layout(usb: UsbInfo, interface: UsbInterface, rows: Sequence[Layout]) -> Role:
+    return next((layout.role for layout in rows if layout.fits(usb, interface)), Role.UNKNOWN)
 
 
 def _contradict(one: Role, other: Role) -> bool:
