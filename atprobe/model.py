@@ -104,6 +104,8 @@ class Device:
     bus: Literal["usb", "pci", "uart", "url"]
     ports: tuple[Port, ...]
     usb: UsbInfo | None = None
+    sysfs: str | None = None
+    """Its folder below /sys, where the system has one."""
 
 
 class Ended(StrEnum):
