@@ -28,13 +28,15 @@ def probe(
     usb: Iterable[tuple[str, str]] = (),
     everything: bool = False,
     timeout: float = 3.0,
-    baud: int = 115200,
+    baud: int | None = 115200,
+    inhibit: bool = True,
 ) -> Report:
     """Ask the attached modules who they are; sends reading commands only.
 
     `ports`: paths or URLs to ask; without any, the AT port of every known modem. `usb`: vendor and product ids
     (four lower-case hex digits each) to narrow that to; `everything`: also ports of unknown role. `timeout`:
-    seconds a module may take for one answer. `baud`: line rate in bit/s for real serial lines.
+    seconds a module may take for one answer. `baud`: line rate in bit/s for real serial lines; None finds it.
+    `inhibit`: ask ModemManager to leave its devices alone meanwhile; otherwise they are not opened.
 
     What goes wrong with a port is in the report's `problems`. Raises `atprobe.knowledge.ProfileError` where the
     profiles cannot be used.
@@ -45,7 +47,7 @@ def probe(
     choices = discover.select(discover.scan(), ports=ports, usb=tuple(usb), everything=everything)
     started = report.now()
     targets = [fingerprint.Target(*choice) for choice in choices]
-    outcome = fingerprint.probe(targets, known, timeout=timeout, baud=baud)
+    outcome = fingerprint.probe(targets, known, timeout=timeout, baud=baud, inhibit=inhibit)
     return report.make(outcome.modules, outcome.problems, started, known.version)
 
 

@@ -57,6 +57,14 @@ def managed(*modems: dict[str, object]) -> dict[str, object]:
 
 
 @contextmanager
+def environment(**values: str) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in values.items():
+            patch.setenv(name, value)
+        yield
+
+
+@contextmanager
 def bus(folder: Path, policy: str = POLICY, more: str = "") -> Iterator[str]:
     """A message bus of the test's own; yields its address."""
     if shutil.which("dbus-daemon") is None:

@@ -1,5 +1,6 @@
 """Reaching a port: opening and claiming it, and one conversation with it."""
 
+from atprobe.link._baud import find_rate
 from atprobe.link._holders import Holder, holders
 from atprobe.link._modemmanager import Clearance, stand_aside
 from atprobe.link.errors import NotReadingError, PortError
@@ -16,6 +17,7 @@ __all__ = [
     "Session",
     "Stopped",
     "Transport",
+    "find_rate",
     "holders",
     "open_port",
     "stand_aside",

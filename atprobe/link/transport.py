@@ -17,7 +17,7 @@ import sys
 import time
 from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import serial
 
@@ -53,6 +53,14 @@ class Transport(Protocol):
 
     def close(self) -> None:
         """Release the port; never raises."""
+
+
+@runtime_checkable
+class Rated(Transport, Protocol):
+    """A port on a line that has a rate."""
+
+    def set_baud(self, baud: int) -> None:
+        """Change the rate, in bit/s; what is under way is lost. Raises ValueError where the port has no such rate."""
 
 
 def open_port(
@@ -122,6 +130,21 @@ class _FdTransport:
                 self._release()
 
 
+class _TtyTransport(_FdTransport):
+    """A tty that pyserial has opened and set up."""
+
+    def __init__(self, path: str, port: serial.Serial, release: Callable[[], None]) -> None:
+        super().__init__(path, port.fileno(), release)
+        self._port = port
+
+    def set_baud(self, baud: int) -> None:
+        try:
+            self._port.baudrate = baud
+            termios.tcflush(self._fd, termios.TCIOFLUSH)
+        except (OSError, termios.error) as error:
+            raise _vanished(self.path) from error
+
+
 class _SerialTransport:
     """A port that only pyserial can read (RFC 2217, Windows). It was opened with a short read timeout."""
 
@@ -144,6 +167,13 @@ class _SerialTransport:
     def write(self, data: bytes) -> None:
         try:
             self._port.write(data)
+        except (serial.SerialException, OSError) as error:
+            raise _vanished(self.path) from error
+
+    def set_baud(self, baud: int) -> None:
+        try:
+            self._port.baudrate = baud
+            self._port.reset_input_buffer()
         except (serial.SerialException, OSError) as error:
             raise _vanished(self.path) from error
 
@@ -212,7 +242,7 @@ def _open_tty(path: str, baud: int, unlock: Callable[[], None]) -> Transport:
     except (OSError, termios.error) as error:
         release()
         raise _vanished(path) from error
-    return _FdTransport(path, fd, release)
+    return _TtyTransport(path, port, release)
 
 
 def _open_wwan(path: str, unlock: Callable[[], None]) -> Transport:
