@@ -66,13 +66,17 @@ class Rated(Transport, Protocol):
 def open_port(
     path: str, baud: int = DEFAULT_BAUD, *, held: Mapping[str, Collection[Holder]] | None = None
 ) -> Transport:
-    """Open and claim a port: a tty, `/dev/wwan*at*`, `socket://HOST:PORT` or `rfc2217://HOST:PORT`.
+    """Open and claim a port: a tty, `/dev/wwan*at*`, `socket://HOST:PORT`, `rfc2217://HOST:PORT` or `usb://1-1.2/3`.
 
     `baud` is the line rate in bit/s; it means something on real serial lines only. `held` is what `holders` said of
     this port and others; it is asked where not given, which costs a walk through /proc.
 
     A device that another process has locked, claimed or merely open is not touched. Raises PortError.
     """
+    if path.startswith("usb://"):
+        from atprobe.link._usb import open_usb
+
+        return open_usb(path)
     if "://" in path:
         return _open_url(path, baud)
     if os.name != "posix":
