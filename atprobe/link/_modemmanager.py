@@ -350,10 +350,11 @@ def _forestall(bus: _Bus, devices: Mapping[Device, str]) -> dict[Device, tuple[s
     start = time.monotonic()
     busy_since = dict.fromkeys(pending, start)
     while pending and not bus.stopped:
-        for device, answer in zip(list(pending), bus.inhibit(list(pending.values())), strict=True):
+        answers = bus.inhibit(list(pending.values()))
+        now, open_ports = time.monotonic(), _open_ports(pid, list(pending))
+        for device, answer in zip(list(pending), answers, strict=True):
             if answer.error.endswith(".WrongState"):
-                now = time.monotonic()
-                if _holds(pid, [device]):
+                if not open_ports.isdisjoint(_paths([device])):
                     busy_since[device] = now
                 if now - start >= PROBING_SECONDS:
                     refused[device] = "ModemManager is still probing it", f"repeat in half a minute, or: {_STOP_IT}"
@@ -374,9 +375,10 @@ def _await_closed(bus: _Bus, devices: Sequence[Device]) -> None:
         return
     pid = bus.of_the_bus("GetConnectionUnixProcessID", bus.owner)
     deadline = time.monotonic() + CLOSING_SECONDS
-    while _holds(pid, devices) and time.monotonic() < deadline and not bus.stopped:
+    while _open_ports(pid, devices) and time.monotonic() < deadline and not bus.stopped:
         bus.pause(_LOOK_SECONDS)
 
 
-def _holds(pid: object, devices: Sequence[Device]) -> bool:
-    return any(holder.pid == pid for each in holders(_paths(devices)).values() for holder in each)
+def _open_ports(pid: object, devices: Sequence[Device]) -> set[str]:
+    """The devices' ports that this process has open."""
+    return {path for path, each in holders(_paths(devices)).items() if any(holder.pid == pid for holder in each)}
