@@ -21,7 +21,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from atprobe.link._holders import MODEM_MANAGER, holders, processes, program
 from atprobe.model import Device, Problem, ProblemKind
@@ -142,8 +142,7 @@ def _paths(devices: Sequence[Device]) -> list[str]:
     return [port.path for device in devices for port in device.ports]
 
 
-@dataclass(frozen=True, slots=True)
-class _Modem:
+class _Modem(NamedTuple):
     """What ModemManager says of one of its modems."""
 
     uid: str
@@ -152,8 +151,7 @@ class _Modem:
     connected: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _Answer:
+class _Answer(NamedTuple):
     """A reply: its values, or the error's name. `error` is empty where all went well, `-` where none came."""
 
     values: tuple[Any, ...] = ()

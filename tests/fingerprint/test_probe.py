@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
+import atprobe
 from atprobe.emulator import Emulator, Fault, Spec
 from atprobe.fingerprint import Outcome, Target, probe, record
 from atprobe.knowledge import Knowledge, load
@@ -226,6 +227,20 @@ def test_without_inhibit_what_modemmanager_manages_is_skipped(
     assert (problem.port, problem.kind) == (managed_ports[0], ProblemKind.BUSY)
     assert [module.device.ports[0].path for module in outcome.modules] == [free_port]
     assert asked[0] > 0 and asked[1] == 0
+    assert fake.said() == ["inhibit:ok", "inhibited", "release:ok"]
+
+
+def test_the_python_api_asks_too(modem_manager: Callable[..., Manager], monkeypatch: pytest.MonkeyPatch) -> None:
+    with Emulator([Spec(MODULE)]) as emulator:
+        (port,) = emulator.ports
+        monkeypatch.setattr("atprobe.discover.scan", lambda: (usb(port).device,))
+        fake = modem_manager(objects=managed(modem("a", os.path.basename(port))), answers={"a": ["ok"]})
+        with environment(DBUS_SYSTEM_BUS_ADDRESS=fake.address):
+            refused = atprobe.probe(port, inhibit=False)
+            assert fake.said() == []
+            allowed = atprobe.probe(port)
+    assert [problem.message for problem in refused.problems] == ["ModemManager manages it"]
+    assert [module.identity.model for module in allowed.modules] == ["EM06"]
     assert fake.said() == ["inhibit:ok", "inhibited", "release:ok"]
 
 
