@@ -58,6 +58,8 @@ ESTABLISHED = {
     "quectel-rg255c-gl-usb-130": "0d 1g 2a 3q",
     # 5 is adb; which other port takes AT commands, two sources of one design disagree on
     "quectel-rm500k-rndis-adb-usb-143": "0- 1- 2? 3? 4? 5b 6? 7? 8? 9?",
+    # AT+QCFG="usbnet",3: RNDIS comes first, and what are numbers 2 and 3 then does not answer AT
+    "quectel-rm500q-ae-rndis-dmesg-145": "0- 2? 3? 4?",
     # tty (AT) + tty (AT) + rmnet
     "telit-le910c4-wwx-rmnet-usb-238": "0a 1s 2q",
     # tty (diag) + tty (Telit custom) + tty (AT) + tty (AT) + rmnet
@@ -92,6 +94,8 @@ ESTABLISHED = {
     "fibocom-l716-eu-ecm-usb-216": "0- 1- 2a 3s 4s 5- 6b",
     # Modem + NV + MOS + Diag + LOG + AT + AT
     "fibocom-l610-usbmode31-usb-217": "0a 1- 2- 3d 4- 5s 6s",
+    # AT on the fourth of the ports (adb is none), as on the T7xx of the same chip
+    "fibocom-fm350-gl-usbmode41-usb-218": "0- 1- 2? 3? 4? 5b 6a 7? 8? 9?",
     # Diag + Modem + AT + ECM
     "fibocom-ma510-usbmode31-007": "0? 1a 2s 3- 4-",
     # Modem + AT + ECM
@@ -291,13 +295,9 @@ def test_no_control_role_where_no_conversation_can_be(which: str, usb: UsbInfo) 
 
 @pytest.mark.parametrize(("vid", "pid", "triples", "driver"), STRANGERS)
 def test_strangers(vid: str, pid: str, triples: list[str], driver: str | None) -> None:
-    usb = UsbInfo(
-        vid=vid,
-        pid=pid,
-        interfaces=tuple(
-            UsbInterface(number, *triple.split("/"), driver=driver) for number, triple in enumerate(triples)
-        ),
-    )
+    codes = [triple.split("/") for triple in triples]
+    interfaces = [UsbInterface(number, code[0], code[1], code[2], driver) for number, code in enumerate(codes)]
+    usb = UsbInfo(vid=vid, pid=pid, interfaces=tuple(interfaces))
     assert not [role for role in roles(usb, knowledge()).values() if role.is_control]
     if driver != "qcserial":
         assert not is_modem(usb, knowledge())
