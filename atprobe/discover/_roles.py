@@ -17,6 +17,7 @@ from atprobe.knowledge import Knowledge
 from atprobe.model import Role, UsbInfo, UsbInterface
 
 _NO_PORT = re.compile(r"0[13678e]/|e0/|ef/|02/0[6-9a-e]/")
+_NO_PORT_ROLES = (Role.QMI, Role.MBIM, Role.ADB)
 _NO_PORT_DRIVERS = {"cdc_ether", "cdc_ncm", "cdc_mbim", "huawei_cdc_ncm", "qmi_wwan", "rndis_host", "usb-storage"}
 
 NO_HINTS: Mapping[int, Role] = {}
@@ -32,7 +33,8 @@ def roles(usb: UsbInfo, knowledge: Knowledge, hints: Mapping[int, Role] = NO_HIN
     by_class = {each.number: _layout(usb, knowledge, each.number, drivers=False) for each in usb.interfaces}
     table = _ports(knowledge.root)
     by_number = {number: table.get((usb.vid, usb.pid, number), Role.UNKNOWN) for number in by_class}
-    elsewhere = any(_is_no_port(each) and by_number[each.number] is not Role.UNKNOWN for each in usb.interfaces)
+    no_port = {each.number for each in usb.interfaces if _is_no_port(each) or by_class[each.number] in _NO_PORT_ROLES}
+    elsewhere = any(by_number[number] is not Role.UNKNOWN for number in no_port)
     if elsewhere or any(_contradict(by_class[number], by_number[number]) for number in by_class):
         by_number, hints = {}, NO_HINTS
     found: dict[int, Role] = {}

@@ -293,6 +293,33 @@ def test_no_control_role_where_no_conversation_can_be(which: str, usb: UsbInfo) 
     assert list(found.values()).count(Role.AT) <= 1
 
 
+@pytest.mark.parametrize(
+    ("first", "driver", "role"),
+    [
+        ("ff/ff/ff", "option", Role.AT),
+        ("ff/ff/ff", None, Role.AT),
+        ("e0/01/03", "rndis_host", Role.UNKNOWN),
+        ("e0/01/03", None, Role.UNKNOWN),
+        ("ef/04/01", None, Role.UNKNOWN),
+        ("02/06/00", None, Role.UNKNOWN),
+        ("02/0e/00", "cdc_mbim", Role.UNKNOWN),
+        ("08/06/50", None, Role.UNKNOWN),
+        ("ff/ff/ff", "qmi_wwan", Role.UNKNOWN),
+        ("ff/42/01", None, Role.UNKNOWN),
+        ("ff/ff/50", None, Role.UNKNOWN),
+    ],
+)
+def test_numbers_of_another_composition(first: str, driver: str | None, role: Role) -> None:
+    """An EC25's diag port has number 0. With something else there, number 2 need not be the AT port."""
+    one, two, three = first.split("/")
+    usb = UsbInfo(
+        vid="2c7c",
+        pid="0125",
+        interfaces=(UsbInterface(0, one, two, three, driver), UsbInterface(2, "ff", "00", "00", "option")),
+    )
+    assert roles(usb, knowledge())[2] is role
+
+
 @pytest.mark.parametrize(("vid", "pid", "triples", "driver"), STRANGERS)
 def test_strangers(vid: str, pid: str, triples: list[str], driver: str | None) -> None:
     codes = [triple.split("/") for triple in triples]
