@@ -56,6 +56,10 @@ ESTABLISHED = {
     "quectel-rg650v-eu-usb-129": "0d 1g 2a 3s 4q",
     # DM / NMEA / AT / QMI
     "quectel-rg255c-gl-usb-130": "0d 1g 2a 3q",
+    # Quectel's own connection manager: AT on 4
+    "quectel-rm500u-cn-ncm-usb-144": "0- 1- 2? 3? 4a 5? 6?",
+    # ttyUSB0 for debugging, ttyUSB1 for AT commands; the connection manager: AT on 3
+    "quectel-ec200s-cn-usb-101": "0- 1- 2? 3a 4?",
     # 5 is adb; which other port takes AT commands, two sources of one design disagree on
     "quectel-rm500k-rndis-adb-usb-143": "0- 1- 2? 3? 4? 5b 6? 7? 8? 9?",
     # AT+QCFG="usbnet",3: RNDIS comes first, and what are numbers 2 and 3 then does not answer AT
