@@ -8,12 +8,17 @@ has adb switched on, or another network mode, keeps the class of an interface an
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
 from atprobe.knowledge import Knowledge, Layout
 from atprobe.model import Role, UsbInfo, UsbInterface
+
+_NO_PORT = re.compile(r"0[13678e]/|e0/|ef/|02/0[6-9a-e]/")
+_NO_PORT_ROLES = (Role.QMI, Role.MBIM, Role.ADB)
+_NO_PORT_DRIVERS = {"cdc_ether", "cdc_ncm", "cdc_mbim", "huawei_cdc_ncm", "qmi_wwan", "rndis_host", "usb-storage"}
 
 NO_HINTS: Mapping[int, Role] = {}
 
@@ -22,8 +27,8 @@ def roles(usb: UsbInfo, knowledge: Knowledge, hints: Mapping[int, Role] = NO_HIN
     """The role of each of the device's interfaces by its number; unknown where nothing known speaks of it.
 
     `hints` are roles that udev properties give, by interface number. Where the class of an interface contradicts
-    what the numbers say of it, another composition is switched on than the one the numbers were written for: then
-    numbers and hints, which go by number too, are left out.
+    what the numbers say of it, or where it is no serial port at all, another composition is switched on than the one
+    the numbers were written for: then numbers and hints, which go by number too, are left out.
     """
     rows = [layout for layout in knowledge.layouts if not layout.vendors or usb.vid in layout.vendors]
     by_driver = [layout for layout in rows if layout.driver is not None]
@@ -31,7 +36,9 @@ def roles(usb: UsbInfo, knowledge: Knowledge, hints: Mapping[int, Role] = NO_HIN
     by_class = {each.number: _layout(usb, each, rows) for each in usb.interfaces}
     table = _ports(knowledge.root)
     by_number = {number: table.get((usb.vid, usb.pid, number), Role.UNKNOWN) for number in by_class}
-    if any(_contradict(by_class[number], by_number[number]) for number in by_class):
+    no_port = {each.number for each in usb.interfaces if _is_no_port(each) or by_class[each.number] in _NO_PORT_ROLES}
+    elsewhere = any(by_number[number] is not Role.UNKNOWN for number in no_port)
+    if elsewhere or any(_contradict(by_class[number], by_number[number]) for number in by_class):
         by_number, hints = {}, NO_HINTS
     found: dict[int, Role] = {}
     for each in usb.interfaces:
@@ -59,6 +66,11 @@ def _layout(usb: UsbInfo, interface: UsbInterface, rows: Sequence[Layout]) -> Ro
 
 def _contradict(one: Role, other: Role) -> bool:
     return Role.UNKNOWN not in (one, other) and one.is_control is not other.is_control
+
+
+def _is_no_port(interface: UsbInterface) -> bool:
+    """Whether an interface is a network card, a disk, a keyboard or a loudspeaker, whatever stands of its number."""
+    return bool(_NO_PORT.match(interface.triple)) or interface.driver in _NO_PORT_DRIVERS
 
 
 def _one_first(found: dict[int, Role]) -> dict[int, Role]:
