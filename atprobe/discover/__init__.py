@@ -1,8 +1,24 @@
 """What is plugged in, and which ports of it to talk to. Nothing here opens a port."""
 
+from atprobe.discover._listing import libusb_works
 from atprobe.discover._obstacles import new_id, obstacle, obstacles, place
-from atprobe.discover._roles import is_modem, roles
+from atprobe.discover._roles import firmware_mode, is_modem, roles, serial_driver
 from atprobe.discover._scan import Scan, scan
 from atprobe.discover._select import Choice, named, select
 
-__all__ = ["Choice", "Scan", "is_modem", "named", "new_id", "obstacle", "obstacles", "place", "roles", "scan", "select"]
+__all__ = [
+    "Choice",
+    "Scan",
+    "firmware_mode",
+    "is_modem",
+    "libusb_works",
+    "named",
+    "new_id",
+    "obstacle",
+    "obstacles",
+    "place",
+    "roles",
+    "scan",
+    "select",
+    "serial_driver",
+]
