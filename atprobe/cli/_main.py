@@ -17,6 +17,7 @@ from atprobe.cli._exit import Exit, Fatal, abandon, say
 COMMANDS = {
     "scan": "List what is attached and the role of each port. Opens nothing.",
     "probe": "Ask the attached modules who they are. Reads only.",
+    "doctor": "Say what stops a probe, and what mends it. Opens nothing.",
     "demo": "Probe emulated modules, to see what it looks like.",
     "emulate": "Play recorded modules on ptys or TCP ports.",
     "record": "Write a module's conversation to a transcript.",
