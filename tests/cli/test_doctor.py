@@ -6,13 +6,15 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from atprobe.link import PortError, _locks
 from atprobe.model import Device, Port, ProblemKind, Role, UsbInfo, UsbInterface
+from tests.buses import Manager, managed
+from tests.buses import modem as bus_modem
 from tests.cli.conftest import ATPROBE, Cli, Probing
 
 USB = UsbInfo("2c7c", "0125", "Quectel", "EC25", path="1-1", interfaces=(UsbInterface(2, "ff", "00", "00", "option"),))
@@ -71,6 +73,18 @@ def test_a_port_elsewhere_is_none_of_its_business(cli: Cli, machine: Probing) ->
     result = cli("doctor", "--port", "socket://192.0.2.7:2001")
     assert result.code == 2
     assert "leads away from this machine" in result.err
+
+
+def test_modem_manager_is_asked_what_it_has_and_nothing_else(
+    cli: Cli, machine: Probing, modem_manager: Callable[..., Manager], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake = modem_manager(objects=managed(bus_modem("/sys/devices/nosuch", "ttyNOSUCH2", state=11)))
+    monkeypatch.setenv("DBUS_SYSTEM_BUS_ADDRESS", fake.address)
+    machine.devices = (modem("/dev/ttyNOSUCH2"),)
+    result = cli("doctor")
+    assert result.code == 1
+    assert "stops: usb 1-1: ModemManager has it, and it is connected\n" in result.out
+    assert fake.said() == []
 
 
 def test_into_a_file(cli: Cli, machine: Probing, tmp_path: Path) -> None:
