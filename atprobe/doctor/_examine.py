@@ -8,7 +8,7 @@ from dataclasses import replace
 from atprobe import discover
 from atprobe.discover import Choice, Scan
 from atprobe.doctor import _devices, _machine, _ports
-from atprobe.doctor._complaint import Checkup, Complaint, Gravity, Patient
+from atprobe.doctor._complaint import Checkup, Complaint, Gravity, Kind, Patient
 from atprobe.doctor._facts import Facts, gather
 from atprobe.doctor._host import Host, here
 from atprobe.knowledge import Knowledge
@@ -29,11 +29,12 @@ def examine(
     facts = facts or gather(host or here(), knowledge, devices, list(dict.fromkeys(every)))
     limits = (*_machine.unseen(facts, devices), *_other_limits(scanned))
     checks = [_machine.libraries, _machine.brltty] if ports else _machine.CHECKS
-    return Checkup(
-        tuple(patient(choice, facts, named=bool(ports)) for choice in choices),
-        tuple(complaint for check in checks for complaint in check(scanned, facts)),
-        limits,
-    )
+    patients = tuple(patient(choice, facts, named=bool(ports)) for choice in choices)
+    about_machine = [complaint for check in checks for complaint in check(scanned, facts)]
+    if ports and not any(each.kind is Kind.MISSING for one in patients for each in one.complaints):
+        # The ports asked for are there: what has befallen other devices is beside the point.
+        about_machine = [each for each in about_machine if not each.places or not set(paths).isdisjoint(each.places)]
+    return Checkup(patients, tuple(about_machine), limits)
 
 
 def chosen(scanned: Scan, ports: Sequence[str]) -> tuple[Choice, ...]:

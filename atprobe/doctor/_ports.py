@@ -209,7 +209,7 @@ def _unclear(lock: Lock, path: str, facts: Facts) -> Complaint:
 def _numbers(host: Host, node: str) -> tuple[str, str, str] | None:
     """Kind, major and minor number of a device that the kernel has, from its folder below /sys/class."""
     name = os.path.basename(node)
-    for kind in ("tty", "usbmisc", "wwan", "mhi_uci_q", "wwan_port"):
+    for kind in ("tty", "usbmisc", "wwan", "mhi_q"):
         found = re.fullmatch(r"(\d+):(\d+)", host.read(f"/sys/class/{kind}/{name}/dev") or "")
         if found and node == f"/dev/{name}":
             return "c", found.group(1), found.group(2)

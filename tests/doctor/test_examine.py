@@ -103,6 +103,16 @@ def test_past_the_kernel_only_where_there_is_no_other_way(machine: Machine) -> N
     assert Kind.MISSING in {each.kind for each in patient.complaints}
 
 
+def test_what_befell_another_adapter_counts_only_where_the_port_is_missing(machine: Machine) -> None:
+    machine.usb("1a86:7523", place="1-7", interfaces=1)
+    machine.file("/usr/lib/udev/rules.d/85-brltty.rules", 'ENV{PRODUCT}=="1a86/7523/*", GOTO="somewhere"\n')
+    missing = checkup(machine, ports=("/dev/ttyUSB0",))
+    assert kinds(missing.host) == [(Kind.BRLTTY, Gravity.MAY_STOP)]
+    machine.port("/dev/ttyUSB0")
+    assert checkup(machine, ports=("/dev/ttyUSB0",)).host == ()
+    assert kinds(checkup(machine).host) == [(Kind.BRLTTY, Gravity.MAY_STOP), (Kind.NOTHING, Gravity.STOPS)]
+
+
 def test_what_cannot_be_seen(machine: Machine) -> None:
     scanned = Scan((), ("libusb is not here: a module may be missed", "roles go by number alone"))
     found = examine(scanned, KNOWN, facts=machine.facts())
