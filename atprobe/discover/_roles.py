@@ -60,6 +60,11 @@ def serial_driver(usb: UsbInfo, knowledge: Knowledge) -> str | None:
     return _modems(knowledge.root).get((usb.vid or "", usb.pid or ""))
 
 
+def firmware_mode(usb: UsbInfo, knowledge: Knowledge) -> str | None:
+    """In which mode for new firmware its numbers are (`qdl`, `fastboot`, `flash-loader`); None where in none."""
+    return _firmware_modes(knowledge.root).get((usb.vid or "", usb.pid or ""))
+
+
 def _layout(usb: UsbInfo, interface: UsbInterface, rows: Sequence[Layout]) -> Role:
     return next((layout.role for layout in rows if layout.fits(usb, interface)), Role.UNKNOWN)
 
@@ -94,9 +99,16 @@ def _ports(root: Path) -> dict[tuple[str | None, str | None, int], Role]:
 
 @cache
 def _known(root: Path) -> frozenset[tuple[str, str]]:
-    return frozenset(_modems(root)) | {(vid or "", pid or "") for vid, pid, _ in _ports(root)}
+    numbered = {(vid or "", pid or "") for vid, pid, _ in _ports(root)}
+    return frozenset(_modems(root)) | frozenset(_firmware_modes(root)) | numbered
 
 
 @cache
 def _modems(root: Path) -> dict[tuple[str, str], str | None]:
     return {(row["vid"], row["pid"]): row["driver"] or None for row in _rows(root / "modems.csv")}
+
+
+@cache
+def _firmware_modes(root: Path) -> dict[tuple[str, str], str]:
+    path = root / "firmware-modes.csv"
+    return {(row["vid"], row["pid"]): row["mode"] for row in _rows(path)} if path.exists() else {}
