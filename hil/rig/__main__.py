@@ -44,12 +44,15 @@ def main() -> int:
     parser.add_argument("--timeout", type=float, default=300, metavar="SECONDS", help="for the whole machine's life")
     parser.add_argument("--cache", type=Path, default=_cache(), metavar="DIR", help="boot files (default: %(default)s)")
     parser.add_argument("--output", type=Path, metavar="DIR", help="keep results and logs here (default: CACHE/out)")
+    parser.add_argument("--install", action="store_true", help="first install missing Debian packages, if root")
     options, rest = parser.parse_known_args()
     names = options.devices.split(",") if options.devices else list(DEVICES)
     if unknown := set(names) - DEVICES.keys():
         parser.error(f"no such device: {', '.join(sorted(unknown))}. There are: {', '.join(DEVICES)}")
     started = time.monotonic()
     try:
+        if options.install:
+            boot.install()
         boot.check()
         options.cache.mkdir(parents=True, exist_ok=True)
         files = boot.prepare(options.cache.resolve())
@@ -78,18 +81,17 @@ def main() -> int:
     (out / "settings").write_text("".join(f"{name}={shlex.quote(value)}\n" for name, value in settings.items()))
     arguments = [
         qemu,
-        *("-machine", "q35,usb=off,hpet=off", "-accel", options.accel + (",thread=multi" if _tcg(options) else "")),
+        *(
+            "-machine",
+            "q35,usb=off,hpet=off",
+            "-accel",
+            f"{options.accel}{',thread=multi' if options.accel == 'tcg' else ''}",
+        ),
         *("-cpu", "max", "-smp", str(options.cpus), "-m", str(options.memory)),
         *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
         *("-serial", f"file:{str(out / 'console.log').replace(',', ',,')}"),
-        *(
-            "-chardev",
-            "stdio,id=tests,signal=off",
-            "-device",
-            "virtio-serial-pci",
-            "-device",
-            "virtconsole,chardev=tests",
-        ),
+        *("-device", "virtio-serial-pci", "-device", "virtconsole,chardev=tests"),
+        *("-chardev", "stdio,id=tests,signal=off"),
         *boot.shares(files, out),
         *("-append", _APPEND),
     ]
@@ -108,10 +110,6 @@ def main() -> int:
 
 class _AsWritten(argparse.RawDescriptionHelpFormatter):
     """Keeps the lines of the description."""
-
-
-def _tcg(options: argparse.Namespace) -> bool:
-    return bool(options.accel == "tcg")
 
 
 def _cache() -> Path:

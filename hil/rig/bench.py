@@ -153,8 +153,8 @@ class Gadget:
                 answer = _NTB_PARAMETERS
             case 0xA1, 0x85:  # GET_NTB_INPUT_SIZE
                 answer = struct.pack("<I", 16384)
-            case (0xA1, 0x01) | (0x21, 0x05 | 0x23 | 0x84 | 0x86 | 0x8A):
-                pass  # an encapsulated response; reset, break, NTB format and input size, checksums
+            case (0xA1, 0x01) | (0x21, 0x05 | 0x23 | 0x43 | 0x84 | 0x86 | 0x8A):
+                pass  # an encapsulated response; reset, break, packet filter, NTB format and input size, checksums
             case _:
                 answer = None
         return answer
@@ -221,6 +221,10 @@ class Bench:
             raise ValueError(f"{name} is plugged in already")
         gadget = Gadget(DEVICES[name])
         gadget.plug = attach(gadget, port)
+        for other in self._gadgets.values():
+            # What was in this port before has been gone for good since it became free.
+            if other.plug and other.plug.port == gadget.plug.port:
+                other.plug = None
         self._gadgets[name] = gadget
         return gadget.plug.port
 
