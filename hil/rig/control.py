@@ -79,7 +79,7 @@ class Bench:
         return answer["result"]
 
 
-def wait(condition: Callable[[], T], seconds: float = 20.0, what: str = "") -> T:
+def wait(condition: Callable[[], T | None], seconds: float = 20.0, what: str = "") -> T:
     """Poll until `condition` is true, and return its value. The virtual machine is slow: be generous."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):

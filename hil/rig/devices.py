@@ -193,3 +193,27 @@ DEVICES: dict[str, Spec] = {
 
 MODEMS = tuple(name for name, spec in DEVICES.items() if spec.transcript)
 DECOYS = tuple(name for name, spec in DEVICES.items() if not spec.transcript)
+
+# 3GPP TS 27.007 answers that ModemManager wants before it takes a module for a modem. Numbers are those of nobody.
+IN_SERVICE: dict[str, tuple[str, ...]] = {
+    "ATZ": (),
+    "ATE0": (),
+    "ATV1": (),
+    "AT+CMEE=1": (),
+    "ATX4": (),
+    "AT&C1": (),
+    "AT+GCAP": ("+GCAP: +CGSM",),
+    "AT+CPIN?": ("+CPIN: READY",),
+    "AT+CFUN?": ("+CFUN: 1",),
+    "AT+CIMI": ("001010000000000",),
+    "AT+CSQ": ("+CSQ: 21,99",),
+    "AT+COPS?": ('+COPS: 0,2,"00101",7',),
+    "AT+CREG?": ("+CREG: 0,1",),
+    "AT+CGREG?": ("+CGREG: 0,1",),
+    "AT+CEREG?": ("+CEREG: 0,1",),
+    "AT+CGDCONT?": ('+CGDCONT: 1,"IP","internet","",0,0',),
+    "AT+CGDCONT=?": ('+CGDCONT: (1-24),"IP",,,(0-2),(0-4)',),
+    "AT+CSCS=?": ('+CSCS: ("IRA","GSM","UCS2")',),
+    'AT+CLCK="SC",2': ("+CLCK: 0",),
+    "AT+WS46=?": ("+WS46: (12,22,25,28)",),
+}

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,6 +74,10 @@ class Rig:
     def _held(self) -> set[str]:
         return {name for name, status in self.bench.status().items() if status["port"] is not None}
 
+    def device(self, name: str) -> Path:
+        """Where a device is in /sys/devices, which is also what ModemManager calls it."""
+        return (bus.DEVICES_DIR / self.bench.plugged()[name]).resolve()
+
     def interfaces(self, name: str) -> dict[int, bus.Bound]:
         """By number: drivers and ttys of a device."""
         return bus.interfaces(self.bench.plugged()[name])
@@ -126,10 +132,51 @@ def rig(bench: Bench) -> Rig:
     return Rig(bench)
 
 
+class ModemManager:
+    """ModemManager as Debian ships it, running. polkitd is started by D-Bus when it is asked for."""
+
+    def __init__(self, process: subprocess.Popen[bytes], log: Path) -> None:
+        self._process = process
+        self.log = log
+
+    def modems(self) -> dict[str, str]:
+        """By the path of their device below /sys: the states of all modems that it has found."""
+        listed = _mmcli("-L").get("modem-list", [])
+        generic = [_mmcli("-m", path).get("modem", {}).get("generic") for path in listed]
+        return {modem["device"]: modem["state"] for modem in generic if modem}
+
+    def find(self, device: Path) -> str:
+        """Wait until it has made a modem of this device, and return the state: "disabled" when all is well."""
+        return wait(lambda: self.modems().get(str(device)), 60, "ModemManager to find the modem")
+
+    def holds(self, tty: str) -> bool:
+        """Whether it has that port open."""
+        files = Path(f"/proc/{self._process.pid}/fd").iterdir()
+        return tty in {os.readlink(file) for file in files if file.is_symlink()}
+
+    @contextmanager
+    def inhibited(self, device: Path) -> Iterator[None]:
+        """It has been asked to stand aside, by a program that then stays, as it has to."""
+        command = ["mmcli", f"--inhibit-device={device}"]
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            try:
+                assert "successfully inhibited" in line, line
+                yield
+            finally:
+                process.send_signal(signal.SIGINT)
+                process.communicate(timeout=20)
+
+
+def _mmcli(*arguments: str) -> dict[str, Any]:
+    run = subprocess.run(["mmcli", "-J", *arguments], check=False, capture_output=True, text=True)
+    return dict(json.loads(run.stdout)) if run.returncode == 0 else {}
+
+
 @pytest.fixture(scope="session")
-def system_bus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def system_bus() -> Iterator[None]:
     """D-Bus's system bus."""
-    Path("/run/dbus").mkdir(exist_ok=True)
     process = subprocess.Popen(["dbus-daemon", "--system", "--nofork", "--nopidfile"])
     wait(Path("/run/dbus/system_bus_socket").exists, what="the system bus")
     yield
@@ -137,12 +184,10 @@ def system_bus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     process.wait()
 
 
-@pytest.fixture
-def modem_manager(system_bus: None) -> Iterator[subprocess.Popen[bytes]]:
-    """ModemManager, as Debian ships it. It looks at what is plugged in when it starts, and at what comes later."""
-    log = Path(os.environ.get("ATPROBE_RIG_OUT", "/run/rig/out")) / "modem-manager.log"
-    with log.open("ab") as file, subprocess.Popen(["ModemManager", "--debug"], stdout=file, stderr=file) as process:
-        names = ["busctl", "--system", "status", "org.freedesktop.ModemManager1"]
-        wait(lambda: subprocess.run(names, capture_output=True, check=False).returncode == 0, what="ModemManager")
-        yield process
+@pytest.fixture(scope="module")
+def modem_manager(system_bus: None) -> Iterator[ModemManager]:
+    """ModemManager, for the tests of one module: it looks at everything that is plugged in, now and later."""
+    log = SOCKET.parent / "out" / "modem-manager.log"
+    with log.open("wb") as file, subprocess.Popen(["ModemManager", "--debug"], stdout=file, stderr=file) as process:
+        yield ModemManager(process, log)
         process.terminate()
