@@ -41,7 +41,7 @@ def main() -> int:
     )
     parser.add_argument("--cpus", type=int, default=2, metavar="N")
     parser.add_argument("--memory", type=int, default=1024, metavar="MIB")
-    parser.add_argument("--timeout", type=float, default=300, metavar="SECONDS", help="for the whole machine's life")
+    parser.add_argument("--timeout", type=float, default=600, metavar="SECONDS", help="for the whole machine's life")
     parser.add_argument("--cache", type=Path, default=_cache(), metavar="DIR", help="boot files (default: %(default)s)")
     parser.add_argument("--output", type=Path, metavar="DIR", help="keep results and logs here (default: CACHE/out)")
     parser.add_argument("--install", action="store_true", help="first install missing Debian packages, if root")
@@ -70,7 +70,7 @@ def main() -> int:
     if options.shell_cmd:
         devices, command = names, f"{_python()} -m hil.rig.settled && {{ {options.shell_cmd}\n}}\n"
     else:
-        devices, command = [], f"exec {_python()} {shlex.join(_pytest(rest))}\n"
+        devices, command = [], f"PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 exec {_python()} {shlex.join(_pytest(rest))}\n"
     (out / "command").write_text(command)
     settings = {
         "RIG_ROOT": str(ROOT),
@@ -126,7 +126,7 @@ def _python() -> str:
 def _pytest(rest: list[str]) -> list[str]:
     named = any(argument.startswith(TESTS) for argument in rest)
     return [
-        *("-m", "pytest", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:hypothesispytest"),
+        *("-m", "pytest", "-p", "no:cacheprovider", "-p", "pytest_timeout", "--override-ini=timeout=240"),
         *("--junitxml=/run/rig/out/junit.xml", "--durations=5"),
         *([] if named else [TESTS]),
         *rest,

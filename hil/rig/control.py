@@ -79,11 +79,11 @@ class Bench:
         return answer["result"]
 
 
-def wait(condition: Callable[[], T | None], seconds: float = 20.0, what: str = "") -> T:
+def wait(condition: Callable[[], T | None], seconds: float = 60.0, what: str = "", every: float = 0.1) -> T:
     """Poll until `condition` is true, and return its value. The virtual machine is slow: be generous."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):
         if time.monotonic() > deadline:
             raise AssertionError(f"waited {seconds:.0f} s for {what or condition}; last: {value!r}")
-        time.sleep(0.05)
+        time.sleep(every)
     return value

@@ -147,7 +147,7 @@ class ModemManager:
 
     def find(self, device: Path) -> str:
         """Wait until it has made a modem of this device, and return the state: "disabled" when all is well."""
-        return wait(lambda: self.modems().get(str(device)), 60, "ModemManager to find the modem")
+        return wait(lambda: self.modems().get(str(device)), 90, "ModemManager to find the modem", every=0.5)
 
     def holds(self, tty: str) -> bool:
         """Whether it has that port open."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+import serial
+
 from hil.rig.bus import ttys
 from hil.rig.devices import DEVICES
 from hil.rig.guest.conftest import Rig
@@ -30,3 +33,18 @@ def test_plugging_and_unplugging_leaves_nothing_behind(rig: Rig) -> None:
         assert len(ttys()) == 4 + 6 + 1
         rig.unplug("ec25", "he910", "ftdi")
         assert ttys() == set()
+
+
+def test_a_port_carries_answers_and_what_the_module_says_by_itself(rig: Rig) -> None:
+    rig.plug("ec25")
+
+    with serial.Serial(rig.tty("ec25"), timeout=20) as port:
+        port.write(b"AT\r")
+        assert port.read_until(b"OK\r\n").endswith(b"OK\r\n")
+        rig.bench.say("ec25", 2, '\r\n+CMTI: "ME",3\r\n')
+        assert port.read_until(b"3\r\n") == b'\r\n+CMTI: "ME",3\r\n'
+        assert rig.traffic("ec25")["commands"] == ["AT"]
+        assert rig.traffic("ec25")["opened"] >= 1
+        rig.unplug("ec25")
+        with pytest.raises(OSError):
+            port.read(1)
