@@ -67,7 +67,7 @@ def _complaint(complaint: Complaint) -> dict[str, Any]:
 
 def _lines(checkup: Checkup) -> Iterator[str]:
     for patient in checkup.patients:
-        head = [place(patient.device), _name(patient) or "", ", ".join(patient.ports)]
+        head = [called(patient.device), _name(patient) or "", ", ".join(patient.ports)]
         where = "  ".join(dict.fromkeys(part for part in head if part))
         yield f"{where}: {'ok' if patient.well else 'cannot be probed as it is'}"
         for complaint in patient.complaints:
