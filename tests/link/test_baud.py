@@ -83,10 +83,12 @@ def module_at(own: int, *, echo: bool = False, ok: bytes = b"\r\nOK\r\n", otherw
 def found(answer: Answer, **options: object) -> tuple[int, Far]:
     with far(answer) as module:
         port = open_port(module.path)
-        rate = find_rate(port, **options)  # type: ignore[arg-type]
-        assert module.rate() == rate
-        assert port.read(0) == b""
-        port.close()
+        try:
+            rate = find_rate(port, **options)  # type: ignore[arg-type]
+            assert module.rate() == rate
+            assert port.read(0) == b""
+        finally:
+            port.close()
     return rate, module
 
 
