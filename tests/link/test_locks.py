@@ -1,5 +1,6 @@
 """UUCP lock files, in a folder of the test's own."""
 
+import fcntl
 import os
 import struct
 import subprocess
@@ -162,6 +163,22 @@ def test_a_folder_that_may_only_be_read(other: subprocess.Popen[bytes]) -> None:
         folder.chmod(0o555)
         busy(DEVICE, folder)
         folder.chmod(0o755)
+
+
+def test_a_stale_lock_that_somebody_else_takes_over_first_is_theirs(
+    tmp_path: Path, other: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "LCK..ttyNOSUCH7"
+    file.write_bytes(b"%10d\n" % dead())
+
+    def too_late(*_: object) -> None:
+        theirs = tmp_path / "theirs"
+        theirs.write_bytes(b"%10d\n" % other.pid)
+        theirs.rename(file)
+
+    monkeypatch.setattr(fcntl, "flock", too_late)
+    busy(DEVICE, tmp_path)
+    assert file.read_bytes() == b"%10d\n" % other.pid
 
 
 @pytest.mark.parametrize("stale", [True, False])
