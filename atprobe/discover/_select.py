@@ -32,7 +32,7 @@ def select(
     and product id (four lower-case hex digits); they narrow the choice among `scanned`. Of a scanned device its
     control ports are taken, the primary AT port first. A modem that has none comes without a path, so that its
     being there is not passed over; any other device without one is left alone. `everything` takes ports of unknown
-    role too, and `usb_direct` the interfaces that no driver is bound to. With `ports` alone nothing else is taken.
+    role too, and `usb_direct` the interfaces of modems that no driver is bound to. With `ports` alone nothing else is taken.
     """
     scanned, ports = tuple(scanned), tuple(ports)
     chosen = list(dict.fromkeys(named(port, scanned) for port in ports))
@@ -65,10 +65,17 @@ def _alone(bus: Literal["uart", "url"], path: str) -> Choice:
 
 
 def _usable(device: Device, everything: bool, usb_direct: bool) -> tuple[str, ...]:
-    ports = [port for port in device.ports if usb_direct or not port.path.startswith("usb://")]
+    ports = [port for port in device.ports if usb_direct or not _is_direct(port)]
     control = [port for port in ports if port.role.is_control]
     if control:
         # A tty is used before an interface without a driver: whoever bound the driver wants it so.
-        rank = {port.path: (port.path.startswith("usb://"), _PREFERENCE.index(port.role)) for port in control}
-        return tuple(port.path for port in sorted(control, key=lambda port: rank[port.path]))
-    return tuple(port.path for port in ports if port.role is Role.UNKNOWN) if everything else ()
+        return tuple(
+            port.path for port in sorted(control, key=lambda port: (_is_direct(port), _PREFERENCE.index(port.role)))
+        )
+    # A modem that no driver knows is often too new for any table: which interface speaks AT is found by asking.
+    unknown = [port for port in ports if port.role is Role.UNKNOWN]
+    return tuple(port.path for port in unknown if everything or (device.modem and _is_direct(port)))
+
+
+def _is_direct(port: Port) -> bool:
+    return port.path.startswith("usb://")

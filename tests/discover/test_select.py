@@ -84,6 +84,12 @@ class TestWithoutDriver:
         assert select([self.DIRECT], usb_direct=True) == (Choice(self.DIRECT, ("usb://1-1/2",)),)
         assert select([STRANGER], usb_direct=True) == ()
 
+    def test_of_a_modem_that_no_table_knows_every_interface_that_carries_bytes(self) -> None:
+        ports = (Port("usb://1-1/0", Role.DIAG, 0), Port("usb://1-1/2"), Port("usb://1-1/3"))
+        new = Device("usb", ports, UsbInfo("2c7c", "0999"), modem=True)
+        assert select([new], usb_direct=True) == (Choice(new, ("usb://1-1/2", "usb://1-1/3")),)
+        assert select([new]) == (Choice(new, ()),)
+
     def test_a_tty_goes_before_an_interface(self) -> None:
         assert chosen(select([self.BOTH], usb_direct=True)) == [("/dev/ttyUSB9", "usb://1-2/2")]
         assert chosen(select([self.BOTH])) == [("/dev/ttyUSB9",)]
