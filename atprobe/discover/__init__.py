@@ -2,11 +2,13 @@
 
 from atprobe.discover._obstacles import called, new_id, obstacle, obstacles
 from atprobe.discover._roles import is_modem, roles
+from atprobe.discover._rules import DEFAULT_GROUP, udev_rules
 from atprobe.discover._scan import Scan, scan
 from atprobe.discover._select import Choice, named, select
 from atprobe.discover._watch import Change, changes
 
 __all__ = [
+    "DEFAULT_GROUP",
     "Change",
     "Choice",
     "Scan",
@@ -20,4 +22,5 @@ __all__ = [
     "roles",
     "scan",
     "select",
+    "udev_rules",
 ]

@@ -26,9 +26,9 @@ def roles(usb: UsbInfo, knowledge: Knowledge, hints: Mapping[int, Role] = NO_HIN
     numbers and hints, which go by number too, are left out.
     """
     by_class = {each.number: _layout(usb, knowledge, each.number, drivers=False) for each in usb.interfaces}
-    table = _ports(knowledge.root)
-    by_number = {number: table.get((usb.vid, usb.pid, number), Role.UNKNOWN) for number in by_class}
-    if any(_contradict(by_class[number], by_number[number]) for number in by_class):
+    table = port_table(knowledge.root)
+    by_number = {number: table.get((usb.vid or "", usb.pid or "", number), Role.UNKNOWN) for number in by_class}
+    if any(contradict(by_class[number], by_number[number]) for number in by_class):
         by_number, hints = {}, NO_HINTS
     found: dict[int, Role] = {}
     for number, role in by_class.items():
@@ -42,12 +42,12 @@ def is_modem(usb: UsbInfo, knowledge: Knowledge) -> bool:
     """Whether the device's numbers are those of a cellular module: its maker's alone, or known one by one."""
     if usb.vid is None or usb.pid is None:
         return False
-    return usb.vid in knowledge.modem_vendors or (usb.vid, usb.pid) in _known(knowledge.root)
+    return usb.vid in knowledge.modem_vendors or (usb.vid, usb.pid) in known_modems(knowledge.root)
 
 
 def serial_driver(usb: UsbInfo, knowledge: Knowledge) -> str | None:
     """The kernel driver that newer kernels bind to this device's serial interfaces; None where none is known."""
-    return _modems(knowledge.root).get((usb.vid or "", usb.pid or ""))
+    return modem_table(knowledge.root).get((usb.vid or "", usb.pid or ""))
 
 
 def _layout(usb: UsbInfo, knowledge: Knowledge, number: int, *, drivers: bool) -> Role:
@@ -58,7 +58,8 @@ def _layout(usb: UsbInfo, knowledge: Knowledge, number: int, *, drivers: bool) -
     return Role.UNKNOWN
 
 
-def _contradict(one: Role, other: Role) -> bool:
+def contradict(one: Role, other: Role) -> bool:
+    """Whether both are known and only one of them is a port to talk to."""
     return Role.UNKNOWN not in (one, other) and one.is_control is not other.is_control
 
 
@@ -76,16 +77,19 @@ def _rows(path: Path) -> csv.DictReader[str]:
 
 
 @cache
-def _ports(root: Path) -> dict[tuple[str | None, str | None, int], Role]:
+def port_table(root: Path) -> dict[tuple[str, str, int], Role]:
+    """`ports.csv`: by vendor id, product id and interface number."""
     rows = _rows(root / "ports.csv")
     return {(row["vid"], row["pid"], int(row["interface"])): Role(row["role"]) for row in rows}
 
 
 @cache
-def _known(root: Path) -> frozenset[tuple[str, str]]:
-    return frozenset(_modems(root)) | {(vid or "", pid or "") for vid, pid, _ in _ports(root)}
+def known_modems(root: Path) -> frozenset[tuple[str, str]]:
+    """Vendor and product ids of all modems that are known one by one."""
+    return frozenset(modem_table(root)) | {(vid, pid) for vid, pid, _ in port_table(root)}
 
 
 @cache
-def _modems(root: Path) -> dict[tuple[str, str], str | None]:
+def modem_table(root: Path) -> dict[tuple[str, str], str | None]:
+    """`modems.csv`: the kernel driver, or None, by vendor id and product id."""
     return {(row["vid"], row["pid"]): row["driver"] or None for row in _rows(root / "modems.csv")}
