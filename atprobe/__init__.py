@@ -29,14 +29,16 @@ def probe(
     everything: bool = False,
     usb_direct: bool = False,
     timeout: float = 3.0,
-    baud: int = 115200,
+    baud: int | None = 115200,
+    inhibit: bool = True,
 ) -> Report:
     """Ask the attached modules who they are; sends reading commands only.
 
     `ports`: paths or URLs to ask; without any, the AT port of every known modem. `usb`: vendor and product ids
     (four lower-case hex digits each) to narrow that to; `everything`: also ports of unknown role; `usb_direct`:
     also modems that no kernel driver is bound to. `timeout`: seconds a module may take for one answer. `baud`:
-    line rate in bit/s for real serial lines.
+    line rate in bit/s for real serial lines; None finds it. `inhibit`: ask ModemManager to leave its devices alone
+    meanwhile; otherwise they are not opened.
 
     What goes wrong with a port is in the report's `problems`. Raises `atprobe.knowledge.ProfileError` where the
     profiles cannot be used.
@@ -48,7 +50,7 @@ def probe(
     devices = discover.scan(known).devices
     choices = discover.select(devices, ports=ports, usb=tuple(usb), everything=everything, usb_direct=usb_direct)
     targets = [fingerprint.Target(*choice) for choice in choices]
-    outcome = fingerprint.probe(targets, known, timeout=timeout, baud=baud)
+    outcome = fingerprint.probe(targets, known, timeout=timeout, baud=baud, inhibit=inhibit)
     problems = (*discover.obstacles(choices, known), *outcome.problems)
     return report.make(outcome.modules, problems, started, known.version)
 

@@ -18,7 +18,8 @@ from atprobe.report import Format
 Command = Callable[..., int]
 
 MAX_SECONDS = 3600
-BAUD = click.IntRange(50, 12_000_000)
+RATES = range(50, 12_000_001)
+BAUD = click.IntRange(RATES[0], RATES[-1])
 OUTPUT_HELP = "Write to FILE instead of stdout, all or nothing."
 
 
@@ -44,10 +45,14 @@ class Selectors:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """How to talk to a port: `timeout` in seconds for one answer, `baud` in bit/s."""
+    """How to talk to a port: `timeout` in seconds for one answer, `baud` in bit/s, None where it is to be found.
+
+    `inhibit`: whether ModemManager is asked to stand aside.
+    """
 
     timeout: float
-    baud: int
+    baud: int | None
+    inhibit: bool = True
 
 
 def _usb(ctx: click.Context, param: click.Parameter, values: Sequence[str]) -> tuple[tuple[str, str], ...]:
@@ -62,6 +67,14 @@ def _seconds(ctx: click.Context, param: click.Parameter, value: float) -> float:
     if not 0 < value <= MAX_SECONDS:  # also true of "nan"
         raise click.BadParameter(f"{value:g} is not a number of seconds above 0 and up to {MAX_SECONDS}")
     return value
+
+
+def _rate(ctx: click.Context, param: click.Parameter, value: str) -> int | None:
+    if value.lower() == "auto":
+        return None
+    if not value.isdecimal() or int(value) not in RATES:
+        raise click.BadParameter(f"{value!r} is neither auto nor a rate from {RATES[0]} to {RATES[-1]} bit/s")
+    return int(value)
 
 
 def new_file(ctx: click.Context, param: click.Parameter, value: str | None) -> Path | None:
@@ -134,7 +147,7 @@ def selector_options(command: Command) -> Command:
 
 
 def line_options(command: Command) -> Command:
-    """--timeout and --baud, handed over as `line`."""
+    """--timeout, --baud and --no-inhibit, handed over as `line`."""
 
     @click.option(
         "--timeout",
@@ -147,14 +160,19 @@ def line_options(command: Command) -> Command:
     )
     @click.option(
         "--baud",
-        type=BAUD,
-        default=DEFAULT_BAUD,
+        default=str(DEFAULT_BAUD),
         show_default=True,
-        metavar="N",
-        help="Line rate in bit/s; matters on real serial lines only.",
+        metavar="N|auto",
+        callback=_rate,
+        help="Line rate in bit/s, auto to find it; matters on real serial lines only.",
+    )
+    @click.option(
+        "--no-inhibit",
+        is_flag=True,
+        help="Skip devices that ModemManager manages instead of asking it to stand aside.",
     )
     @functools.wraps(command)
-    def packed(*args: Any, timeout: float, baud: int, **others: Any) -> int:
-        return command(*args, line=Line(timeout, baud), **others)
+    def packed(*args: Any, timeout: float, baud: int | None, no_inhibit: bool, **others: Any) -> int:
+        return command(*args, line=Line(timeout, baud, not no_inhibit), **others)
 
     return packed

@@ -57,6 +57,7 @@ def run(choices: Sequence[Choice], profiles: Knowledge, line: Line, output: Outp
             profiles,
             timeout=line.timeout,
             baud=line.baud,
+            inhibit=line.inhibit,
             on_progress=progress,
             stop=stop,
         )

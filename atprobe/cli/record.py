@@ -52,6 +52,7 @@ def command(port: str, file: Path | None, keep_identifiers: bool, commands: tupl
                 keep_identifiers=keep_identifiers,
                 timeout=line.timeout,
                 baud=line.baud,
+                inhibit=line.inhibit,
                 stop=stop,
             )
     except PortError as error:

@@ -72,7 +72,9 @@ def command(
         return next((choice for choice in wanted if choice.device is device), None)
 
     def ask(target: Target, gone: threading.Event) -> Outcome:
-        return fingerprint.probe([target], profiles, timeout=line.timeout, baud=line.baud, stop=gone)
+        return fingerprint.probe(
+            [target], profiles, timeout=line.timeout, baud=line.baud, inhibit=line.inhibit, stop=gone
+        )
 
     identified = 0
     with patience(), _hook(hook) as run:

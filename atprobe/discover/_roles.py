@@ -8,12 +8,19 @@ has adb switched on, or another network mode, keeps the class of an interface an
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+import re
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 
-from atprobe.knowledge import Knowledge
-from atprobe.model import Role, UsbInfo
+from atprobe.knowledge import Knowledge, Layout
+from atprobe.model import Role, UsbInfo, UsbInterface
+
+NO_PORT_CLASSES = ("0[13678e]", "e[0f]", "02/0[6-9a-e]")
+"""Starts of class/subclass/protocol of network cards, disks, keyboards and loudspeakers, as patterns."""
+NO_PORT_ROLES = (Role.QMI, Role.MBIM, Role.ADB)
+NO_PORT_DRIVERS = {"cdc_ether", "cdc_ncm", "cdc_mbim", "huawei_cdc_ncm", "qmi_wwan", "rndis_host", "usb-storage"}
+_NO_PORT = re.compile("|".join(f"{start}/" for start in NO_PORT_CLASSES))
 
 NO_HINTS: Mapping[int, Role] = {}
 
@@ -22,19 +29,24 @@ def roles(usb: UsbInfo, knowledge: Knowledge, hints: Mapping[int, Role] = NO_HIN
     """The role of each of the device's interfaces by its number; unknown where nothing known speaks of it.
 
     `hints` are roles that udev properties give, by interface number. Where the class of an interface contradicts
-    what the numbers say of it, another composition is switched on than the one the numbers were written for: then
-    numbers and hints, which go by number too, are left out.
+    what the numbers say of it, or where it is no serial port at all, another composition is switched on than the one
+    the numbers were written for: then numbers and hints, which go by number too, are left out.
     """
-    by_class = {each.number: _layout(usb, knowledge, each.number, drivers=False) for each in usb.interfaces}
+    rows = [layout for layout in knowledge.layouts if not layout.vendors or usb.vid in layout.vendors]
+    by_driver = [layout for layout in rows if layout.driver is not None]
+    rows = [layout for layout in rows if layout.driver is None]
+    by_class = {each.number: _layout(usb, each, rows) for each in usb.interfaces}
     table = port_table(knowledge.root)
     by_number = {number: table.get((usb.vid or "", usb.pid or "", number), Role.UNKNOWN) for number in by_class}
-    if any(contradict(by_class[number], by_number[number]) for number in by_class):
+    no_port = {each.number for each in usb.interfaces if _is_no_port(each) or by_class[each.number] in NO_PORT_ROLES}
+    elsewhere = any(by_number[number] is not Role.UNKNOWN for number in no_port)
+    if elsewhere or any(contradict(by_class[number], by_number[number]) for number in by_class):
         by_number, hints = {}, NO_HINTS
     found: dict[int, Role] = {}
-    for number, role in by_class.items():
-        choices = (role, by_number.get(number), hints.get(number))
+    for each in usb.interfaces:
+        choices = (by_class[each.number], by_number.get(each.number), hints.get(each.number))
         known = next((choice for choice in choices if choice not in (None, Role.UNKNOWN)), None)
-        found[number] = known or _layout(usb, knowledge, number, drivers=True)
+        found[each.number] = known or _layout(usb, each, by_driver)
     return _one_first(found)
 
 
@@ -50,17 +62,18 @@ def serial_driver(usb: UsbInfo, knowledge: Knowledge) -> str | None:
     return modem_table(knowledge.root).get((usb.vid or "", usb.pid or ""))
 
 
-def _layout(usb: UsbInfo, knowledge: Knowledge, number: int, *, drivers: bool) -> Role:
-    interface = next(each for each in usb.interfaces if each.number == number)
-    for layout in knowledge.layouts:
-        if (layout.driver is not None) is drivers and layout.fits(usb, interface):
-            return layout.role
-    return Role.UNKNOWN
+def _layout(usb: UsbInfo, interface: UsbInterface, rows: Sequence[Layout]) -> Role:
+    return next((layout.role for layout in rows if layout.fits(usb, interface)), Role.UNKNOWN)
 
 
 def contradict(one: Role, other: Role) -> bool:
     """Whether both are known and only one of them is a port to talk to."""
     return Role.UNKNOWN not in (one, other) and one.is_control is not other.is_control
+
+
+def _is_no_port(interface: UsbInterface) -> bool:
+    """Whether an interface is a network card, a disk, a keyboard or a loudspeaker, whatever stands of its number."""
+    return bool(_NO_PORT.match(interface.triple)) or interface.driver in NO_PORT_DRIVERS
 
 
 def _one_first(found: dict[int, Role]) -> dict[int, Role]:

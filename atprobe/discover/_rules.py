@@ -12,7 +12,14 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from atprobe.discover._build import HSO_ROLES, MHI_ROLES, WWAN_ROLES
-from atprobe.discover._roles import contradict, known_modems, port_table
+from atprobe.discover._roles import (
+    NO_PORT_CLASSES,
+    NO_PORT_DRIVERS,
+    NO_PORT_ROLES,
+    contradict,
+    known_modems,
+    port_table,
+)
 from atprobe.discover._udev import HINTS
 from atprobe.knowledge import Knowledge, Layout
 from atprobe.model import Role
@@ -99,10 +106,18 @@ def sections(knowledge: Knowledge, group: str = DEFAULT_GROUP) -> list[Section]:
                 *((*_devices(each.devices), _shown(each.interfaces), Term(_NUMBER, "=", "")) for each in disputed),
             ],
         ),
-        Section("By the number of the interface", [(Term("LABEL", "=", "atprobe_numbers"),), *_numbers(knowledge)]),
+        Section(
+            "By the number of the interface, unless its driver makes a network card of it",
+            [
+                (Term("LABEL", "=", "atprobe_numbers"),),
+                (Term(_DRIVER, "==", "|".join(sorted(NO_PORT_DRIVERS))), Term("GOTO", "=", "atprobe_hints")),
+                *_numbers(knowledge),
+            ],
+        ),
         Section(
             "By what ModemManager says",
-            [(_NO_ROLE, Term(_NUMBER, "==", "?*"), Term(f"ENV{{{k}}}", "==", "1"), _be(v)) for k, v in HINTS.items()],
+            [(Term("LABEL", "=", "atprobe_hints"),)]
+            + [(_NO_ROLE, Term(_NUMBER, "==", "?*"), Term(f"ENV{{{k}}}", "==", "1"), _be(v)) for k, v in HINTS.items()],
         ),
         Section("By the kernel driver", _layouts(by_driver)),
         Section(
@@ -336,16 +351,15 @@ def _contradictions(knowledge: Knowledge, by_class: list[Layout]) -> list[_Dispu
     """What shows that the numbers of a device are not those of the composition that is switched on."""
     found: defaultdict[tuple[tuple[int, str], ...], set[str]] = defaultdict(set)
     for (vid, pid, number), role in port_table(knowledge.root).items():
-        shown: list[tuple[int, str]] = []
+        shown = [(number, start) for start in NO_PORT_CLASSES]
         earlier: list[Layout] = []
         for layout in _applying(by_class, vid, pid):
             if layout.number in (None, number) and layout.triple is not None:
                 decided = any(f"{layout.triple}/".startswith(f"{each.triple}/") for each in earlier)
-                if contradict(layout.role, role) and not decided:
+                if not decided and (layout.role in NO_PORT_ROLES or contradict(layout.role, role)):
                     shown.append((number, layout.triple))
                 earlier.append(layout)
-        if shown:
-            found[tuple(sorted(set(shown)))].add(f"{vid}:{pid}")
+        found[tuple(sorted(set(shown)))].add(f"{vid}:{pid}")
     return [_Disputed(tuple(sorted(devices)), shown) for shown, devices in sorted(found.items())]
 
 

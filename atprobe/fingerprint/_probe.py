@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
 
@@ -15,12 +15,17 @@ from atprobe.knowledge import Knowledge
 from atprobe.link import (
     DEFAULT_BAUD,
     DEFAULT_TIMEOUT,
+    Clearance,
+    Holder,
     NotReadingError,
     PortError,
     Session,
     Stopped,
     Transport,
+    find_rate,
+    holders,
     open_port,
+    stand_aside,
 )
 from atprobe.model import (
     Device,
@@ -64,8 +69,10 @@ class _Settings:
 
     knowledge: Knowledge
     timeout: float
-    baud: int
+    baud: int | None
     stop: threading.Event
+    clearance: Clearance
+    held: Mapping[str, tuple[Holder, ...]]
 
 
 def probe(
@@ -73,26 +80,32 @@ def probe(
     knowledge: Knowledge,
     *,
     timeout: float = DEFAULT_TIMEOUT,
-    baud: int = DEFAULT_BAUD,
+    baud: int | None = DEFAULT_BAUD,
+    inhibit: bool = True,
     on_progress: Progress | None = None,
     stop: threading.Event | None = None,
 ) -> Outcome:
     """Identify the module behind each target, all at once. Sends reading commands only.
 
-    `timeout`: seconds a module may take for one answer. `baud`: line rate in bit/s for real serial lines.
+    `timeout`: seconds a module may take for one answer. `baud`: line rate in bit/s for real serial lines; None
+    finds it. `inhibit`: ask ModemManager to leave its devices alone meanwhile; otherwise they are not opened.
     Setting `stop` ends the run: ports are closed, and those not done are reported as interrupted. What goes
     wrong with a port is returned as a Problem; nothing is raised for it.
     """
-    settings = _Settings(knowledge, timeout, baud, stop or threading.Event())
+    targets = [target for target in targets if target.paths]
     if not targets:
         return Outcome((), ())
-    with ThreadPoolExecutor(min(len(targets), MAX_THREADS), thread_name_prefix="port") as pool:
-        futures = [pool.submit(_probe_one, target, settings) for target in targets]
-        try:
-            _follow(futures, on_progress)
-        except BaseException:
-            settings.stop.set()
-            raise
+    stop = stop or threading.Event()
+    with stand_aside([target.device for target in targets], inhibit=inhibit, stop=stop) as clearance:
+        held = holders([path for target in targets for path in target.paths])
+        settings = _Settings(knowledge, timeout, baud, stop, clearance, held)
+        with ThreadPoolExecutor(min(len(targets), MAX_THREADS), thread_name_prefix="port") as pool:
+            futures = [pool.submit(_probe_one, target, settings) for target in targets]
+            try:
+                _follow(futures, on_progress)
+            except BaseException:
+                stop.set()
+                raise
     results = [future.result() for future in futures]
     return Outcome(
         tuple(module for module, _ in results if module is not None),
@@ -108,32 +121,36 @@ def record(
     commands: Sequence[str] = (),
     keep_identifiers: bool = False,
     timeout: float = DEFAULT_TIMEOUT,
-    baud: int = DEFAULT_BAUD,
+    baud: int | None = DEFAULT_BAUD,
+    inhibit: bool = True,
     stop: threading.Event | None = None,
 ) -> Transcript:
     """Hold the conversation a probe would hold, ask what it left out, and return all of it.
 
     What it left out: the other standard commands, those of the maker found, and the given `commands`. Numbers that
-    name a person or a unit are hidden (see `without_identifiers`) unless `keep_identifiers`. Raises PortError, and
-    NotReadingError before a byte is written where one of `commands` is not known to read.
+    name a person or a unit are hidden (see `without_identifiers`) unless `keep_identifiers`. For `timeout`, `baud`,
+    `inhibit` and `stop` see `probe`. Raises PortError, Stopped, and NotReadingError before a byte is written where
+    one of `commands` is not known to read.
     """
     for line in commands:
         if normalise(line) not in knowledge.reading:
             raise NotReadingError(line)
-    settings = _Settings(knowledge, timeout, baud, stop or threading.Event())
-    transport = open_port(path, baud)
-    try:
-        session = _session(transport, settings)
-        session.wake()
-        interview = Interview(knowledge, device.usb)
-        identity = interview.run(session.ask)
-        for command in interview.left():
-            session.ask(command.send, command.seconds)
-        for line in commands:
-            session.ask(line)
-        exchanges = session.exchanges
-    finally:
-        transport.close()
+    stop = stop or threading.Event()
+    with stand_aside([device], inhibit=inhibit, stop=stop) as clearance:
+        settings = _Settings(knowledge, timeout, baud, stop, clearance, holders([path]))
+        transport = _open(device, path, settings)
+        try:
+            session = _session(transport, settings)
+            session.wake()
+            interview = Interview(knowledge, device.usb)
+            identity = interview.run(session.ask)
+            for command in interview.left():
+                session.ask(command.send, command.seconds)
+            for line in commands:
+                session.ask(line)
+            exchanges = session.exchanges
+        finally:
+            transport.close()
     hide: Callable[[str], str] = (lambda text: text) if keep_identifiers else without_identifiers
     return Transcript(
         id=hide(f"{identity.maker or 'unknown'}-{(identity.model or 'module').lower()}"),
@@ -160,7 +177,7 @@ def _follow(futures: Sequence[Future[tuple[Module | None, tuple[Problem, ...]]]]
 
 def _probe_one(target: Target, settings: _Settings) -> tuple[Module | None, tuple[Problem, ...]]:
     problems: list[Problem] = []
-    for path in target.paths:
+    for path in target.paths if target.device not in settings.clearance.refused else target.paths[:1]:
         module, problem = _probe_port(target.device, path, settings)
         if module is not None:
             return module, (problem,) if problem else ()
@@ -176,9 +193,7 @@ def _probe_port(device: Device, path: str, settings: _Settings) -> tuple[Module 
     problem: Problem | None = None
     start = time.monotonic()
     try:
-        if settings.stop.is_set():
-            raise Stopped
-        transport = open_port(path, settings.baud)
+        transport = _open(device, path, settings)
         start = time.monotonic()
         try:
             session = _session(transport, settings)
@@ -202,6 +217,22 @@ def _probe_port(device: Device, path: str, settings: _Settings) -> tuple[Module 
 def _heard(replies: Sequence[Reply]) -> bool:
     """Whether the module answered anything beyond AT before the conversation broke off."""
     return any(reply.text and reply.command != "AT" for reply in replies)
+
+
+def _open(device: Device, path: str, settings: _Settings) -> Transport:
+    """The port, open and at its rate. Raises Stopped and PortError; then it is closed."""
+    if settings.stop.is_set():
+        raise Stopped
+    if (problem := settings.clearance.problem(device, path)) is not None:
+        raise PortError(problem.kind, path, problem.message, problem.hint)
+    transport = open_port(path, DEFAULT_BAUD if settings.baud is None else settings.baud, held=settings.held)
+    if settings.baud is None:
+        try:
+            find_rate(transport, stop=settings.stop)
+        except BaseException:
+            transport.close()
+            raise
+    return transport
 
 
 def _session(transport: Transport, settings: _Settings) -> Session:

@@ -1,5 +1,8 @@
 """Reaching a port: opening and claiming it, and one conversation with it."""
 
+from atprobe.link._baud import find_rate
+from atprobe.link._holders import Holder, holders
+from atprobe.link._modemmanager import Clearance, stand_aside
 from atprobe.link.errors import NotReadingError, PortError
 from atprobe.link.session import DEFAULT_TIMEOUT, Session, Stopped
 from atprobe.link.transport import DEFAULT_BAUD, Transport, open_port
@@ -7,10 +10,15 @@ from atprobe.link.transport import DEFAULT_BAUD, Transport, open_port
 __all__ = [
     "DEFAULT_BAUD",
     "DEFAULT_TIMEOUT",
+    "Clearance",
+    "Holder",
     "NotReadingError",
     "PortError",
     "Session",
     "Stopped",
     "Transport",
+    "find_rate",
+    "holders",
     "open_port",
+    "stand_aside",
 ]

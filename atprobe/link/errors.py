@@ -19,14 +19,14 @@ _HINTS = {
 
 
 class PortError(Exception):
-    """A port could not be used. `kind` is the reason, `hint` what to do next."""
+    """A port could not be used. `kind` is the reason, `hint` what to do next (the kind's usual one where not given)."""
 
-    def __init__(self, kind: ProblemKind, port: str, message: str) -> None:
+    def __init__(self, kind: ProblemKind, port: str, message: str, hint: str | None = None) -> None:
         super().__init__(f"{port}: {message}")
         self.kind = kind
         self.port = port
         self.message = message
-        self.hint = _HINTS[kind]
+        self.hint = _HINTS[kind] if hint is None else hint
 
     def problem(self) -> Problem:
         """The same as a value for a report."""

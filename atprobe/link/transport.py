@@ -12,13 +12,17 @@ import os
 import re
 import select
 import stat
+import struct
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import serial
 
+from atprobe.link._holders import Holder, holders, refuse_held
+from atprobe.link._locks import lock
 from atprobe.link.errors import PortError
 from atprobe.model import ProblemKind
 
@@ -51,19 +55,40 @@ class Transport(Protocol):
         """Release the port; never raises."""
 
 
-def open_port(path: str, baud: int = DEFAULT_BAUD) -> Transport:
-    """Open and claim a port: a tty, `/dev/wwan*at*`, `socket://HOST:PORT` or `rfc2217://HOST:PORT`.
+@runtime_checkable
+class Rated(Transport, Protocol):
+    """A port on a line that has a rate."""
 
-    `baud` is the line rate in bit/s; it means something on real serial lines only. Raises PortError.
+    def set_baud(self, baud: int) -> None:
+        """Change the rate, in bit/s; what is under way is lost. Raises ValueError where the port has no such rate."""
+
+
+def open_port(
+    path: str, baud: int = DEFAULT_BAUD, *, held: Mapping[str, Collection[Holder]] | None = None
+) -> Transport:
+    """Open and claim a port: a tty, `/dev/wwan*at*`, `socket://HOST:PORT`, `rfc2217://HOST:PORT` or `usb://1-1.2/3`.
+
+    `baud` is the line rate in bit/s; it means something on real serial lines only. `held` is what `holders` said of
+    this port and others; it is asked where not given, which costs a walk through /proc.
+
+    A device that another process has locked, claimed or merely open is not touched. Raises PortError.
     """
+    if path.startswith("usb://"):
+        from atprobe.link._usb import open_usb
+
+        return open_usb(path)
     if "://" in path:
         return _open_url(path, baud)
-    if os.name == "posix":
-        _check_device(path)
-        if _WWAN.fullmatch(path):
-            return _open_wwan(path)
-        return _open_tty(path, baud)
-    return _SerialTransport(path, _open_serial(path, baud))
+    if os.name != "posix":
+        return _SerialTransport(path, _open_serial(path, baud))
+    _check_device(path)
+    refuse_held(path, (holders([path]) if held is None else held).get(path, ()))
+    unlock = lock(path)
+    try:
+        return _open_wwan(path, unlock) if _WWAN.fullmatch(path) else _open_tty(path, baud, unlock)
+    except BaseException:
+        unlock()
+        raise
 
 
 class _FdTransport:
@@ -109,6 +134,21 @@ class _FdTransport:
                 self._release()
 
 
+class _TtyTransport(_FdTransport):
+    """A tty that pyserial has opened and set up."""
+
+    def __init__(self, path: str, port: serial.Serial, release: Callable[[], None]) -> None:
+        super().__init__(path, port.fileno(), release)
+        self._port = port
+
+    def set_baud(self, baud: int) -> None:
+        try:
+            self._port.baudrate = baud
+            termios.tcflush(self._fd, termios.TCIOFLUSH)
+        except (OSError, termios.error) as error:
+            raise _vanished(self.path) from error
+
+
 class _SerialTransport:
     """A port that only pyserial can read (RFC 2217, Windows). It was opened with a short read timeout."""
 
@@ -134,6 +174,13 @@ class _SerialTransport:
         except (serial.SerialException, OSError) as error:
             raise _vanished(self.path) from error
 
+    def set_baud(self, baud: int) -> None:
+        try:
+            self._port.baudrate = baud
+            self._port.reset_input_buffer()
+        except (serial.SerialException, OSError) as error:
+            raise _vanished(self.path) from error
+
     def close(self) -> None:
         with suppress(Exception):
             self._port.close()
@@ -146,11 +193,32 @@ class _Tty(serial.Serial):
 
     def _reconfigure_port(self, force_update: bool = False) -> None:
         if self.found is None and self.fd is not None:
+            if _claimed(self.fd):
+                raise OSError(errno.EBUSY, "is claimed")
             self.found = termios.tcgetattr(self.fd)
         super()._reconfigure_port(force_update)  # type: ignore[misc]
 
 
-def _open_tty(path: str, baud: int) -> Transport:
+def _claimed(fd: int) -> bool:
+    """Whether someone has claimed this tty with TIOCEXCL. Root can open it all the same, so root has to ask.
+
+    A claim ends with the last close of the tty, so that of a program that crashed is gone unless a third still has
+    the tty open.
+    """
+    if sys.platform != "linux":
+        return False
+    # TIOCGEXCL is _IOR('T', 0x40, int) in asm-generic/ioctls.h; Python's termios does not have it. MIPS, PowerPC,
+    # SPARC and Alpha write "reads" as 2 << 29 where all others have 2 << 30.
+    request = 0x40045440 if os.uname().machine.startswith(("mips", "ppc", "sparc", "alpha")) else 0x80045440
+    state = bytearray(struct.calcsize("i"))
+    try:
+        fcntl.ioctl(fd, request, state)
+    except OSError:  # a kernel before 3.8
+        return False
+    return any(state)
+
+
+def _open_tty(path: str, baud: int, unlock: Callable[[], None]) -> Transport:
     port = _Tty()
     port.port, port.baudrate, port.exclusive = path, baud, True
     try:
@@ -168,6 +236,7 @@ def _open_tty(path: str, baud: int) -> Transport:
             with suppress(termios.error):
                 termios.tcsetattr(fd, termios.TCSANOW, settings)
         port.close()
+        unlock()
 
     try:
         fcntl.ioctl(fd, termios.TIOCEXCL)
@@ -177,17 +246,22 @@ def _open_tty(path: str, baud: int) -> Transport:
     except (OSError, termios.error) as error:
         release()
         raise _vanished(path) from error
-    return _FdTransport(path, fd, release)
+    return _TtyTransport(path, port, release)
 
 
-def _open_wwan(path: str) -> Transport:
+def _open_wwan(path: str, unlock: Callable[[], None]) -> Transport:
     """Kernels before 5.19 give wwan AT ports no line settings at all, so pyserial cannot open them."""
     try:
         fd = os.open(path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
         fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
         raise _open_failure(path, error) from error
-    return _FdTransport(path, fd, lambda: os.close(fd))
+
+    def release() -> None:
+        os.close(fd)
+        unlock()
+
+    return _FdTransport(path, fd, release)
 
 
 def _open_url(url: str, baud: int) -> Transport:
@@ -206,10 +280,13 @@ def _open_serial(path: str, baud: int) -> serial.Serial:
 
 def _check_device(path: str) -> None:
     try:
-        mode = os.stat(path).st_mode
+        found = os.stat(path)
     except OSError as error:
         raise _open_failure(path, error) from error
-    if not stat.S_ISCHR(mode):
+    if stat.S_ISCHR(found.st_mode) and sys.platform == "linux" and os.major(found.st_rdev) == 1:
+        # Everybody has /dev/null open, and that says nothing (major 1 in Linux's admin-guide/devices.txt).
+        raise PortError(ProblemKind.UNUSABLE, path, "is not a serial port")
+    if not stat.S_ISCHR(found.st_mode):
         # A left-over file named like a port would answer with whatever was written to it.
         raise PortError(ProblemKind.UNUSABLE, path, "is not a device")
 

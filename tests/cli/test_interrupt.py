@@ -7,7 +7,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -20,6 +20,7 @@ from atprobe.cli import demo
 from atprobe.cli.emulate import find
 from atprobe.emulator import Emulator, Fault, Spec
 from atprobe.emulator.scoring import replay
+from tests.buses import Manager, environment, managed, modem
 from tests.cli.conftest import Result, finish, start, wait_for
 
 MODULE = find("quectel/quectel-bg770a-gl-golden-070")
@@ -101,7 +102,7 @@ def test_a_second_signal_does_no_harm(bench: Bench) -> None:
 
 PREPARED = """\
 import os, sys
-from atprobe import discover
+from atprobe import discover, model
 from atprobe.cli import main
 discover.scan = lambda knowledge: {body}
 sys.argv = ["atprobe", "probe"]
@@ -157,3 +158,21 @@ def test_during_the_demo() -> None:
     assert result.code == 130
     assert ports + b" were not finished" in shown
     assert b"Traceback" not in shown
+
+
+@pytest.mark.parametrize("number", SIGNALS, ids=lambda number: number.name)
+def test_modemmanager_gets_its_device_back(
+    number: signal.Signals, tmp_path: Path, modem_manager: Callable[..., Manager]
+) -> None:
+    with Emulator([Spec(MODULE, faults=frozenset({Fault.MUTE}))]) as emulator:
+        (port,) = emulator.ports
+        fake = modem_manager(objects=managed(modem("a", os.path.basename(port))), answers={"a": ["ok"]})
+        body = f"(model.Device('usb', (model.Port({port!r}, model.Role.AT),)),)"
+        with environment(DBUS_SYSTEM_BUS_ADDRESS=fake.address):
+            process = probe_whose_scan_is(body, tmp_path)
+        wait_for(lambda: bool(emulator.log[port]), "question to the mute module")
+        assert fake.said() == ["inhibit:ok", "inhibited"]
+        process.send_signal(number)
+        result = finish(process)
+    assert result.code == 130
+    assert fake.said() == ["inhibit:ok", "inhibited", "release:ok"]

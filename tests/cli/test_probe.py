@@ -96,6 +96,16 @@ class TestSelection:
     def test_how_to_talk(self, cli: Cli, machine: Probing) -> None:
         cli("probe", "--timeout", "1.5", "--baud", "9600")
         assert (machine.options["timeout"], machine.options["baud"]) == (1.5, 9600)
+        assert machine.options["inhibit"] is True
+
+    @pytest.mark.parametrize("spelled", ["auto", "AUTO"])
+    def test_a_rate_to_be_found(self, cli: Cli, machine: Probing, spelled: str) -> None:
+        cli("probe", "--baud", spelled)
+        assert machine.options["baud"] is None
+
+    def test_no_inhibit(self, cli: Cli, machine: Probing) -> None:
+        cli("probe", "--no-inhibit")
+        assert machine.options["inhibit"] is False
 
 
 class TestFormats:

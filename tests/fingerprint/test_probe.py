@@ -1,15 +1,20 @@
 """Runs on real ptys: many at once, every fault, and nothing left behind."""
 
+import os
 import threading
 import time
+from collections.abc import Callable
 
 import pytest
 
+import atprobe
+from atprobe.discover import Scan
 from atprobe.emulator import Emulator, Fault, Spec
 from atprobe.fingerprint import Outcome, Target, probe, record
 from atprobe.knowledge import Knowledge, load
-from atprobe.link import NotReadingError, PortError, open_port
+from atprobe.link import Holder, NotReadingError, PortError, _holders, open_port
 from atprobe.model import Device, Exchange, Port, ProblemKind, Transcript, Truth
+from tests.buses import Manager, environment, managed, modem
 
 IMEI = "861364040000000"
 MODULE = Transcript(
@@ -188,3 +193,93 @@ def test_record_of_a_mute_port(knowledge: Knowledge) -> None:
         port = emulator.ports[0]
         with pytest.raises(PortError, match="did not answer"):
             record(target(port).device, port, knowledge, timeout=0.1)
+
+
+def usb(*paths: str) -> Target:
+    return Target(Device("usb", tuple(Port(path) for path in paths)), paths)
+
+
+def test_modemmanager_stands_aside_for_the_run(knowledge: Knowledge, modem_manager: Callable[..., Manager]) -> None:
+    with Emulator([Spec(MODULE, latency=0.01)] * 2) as emulator:
+        names = [os.path.basename(port) for port in emulator.ports]
+        fake = modem_manager(objects=managed(modem("a", names[0])), answers={"a": ["ok"]}, delay=0.3)
+        with environment(DBUS_SYSTEM_BUS_ADDRESS=fake.address):
+            outcome = probe([usb(port) for port in emulator.ports], knowledge)
+        asked = [when for commands in emulator.log.values() for when, _ in commands]
+    assert len(outcome.modules) == 2
+    assert fake.said() == ["inhibit:ok", "inhibited", "release:ok"]
+    assert fake.events[1][0] < min(asked) < max(asked) < fake.events[2][0]
+
+
+def test_without_inhibit_what_modemmanager_manages_is_skipped(
+    knowledge: Knowledge, modem_manager: Callable[..., Manager]
+) -> None:
+    with Emulator([Spec(MODULE)] * 3) as emulator:
+        managed_ports, free_port = emulator.ports[:2], emulator.ports[2]
+        fake = modem_manager(objects=managed(modem("a", os.path.basename(managed_ports[0]))), answers={"a": ["ok"]})
+        with environment(DBUS_SYSTEM_BUS_ADDRESS=fake.address):
+            outcome = probe([usb(*managed_ports), usb(free_port)], knowledge, inhibit=False)
+            with pytest.raises(PortError, match="ModemManager manages it"):
+                record(usb(*managed_ports).device, managed_ports[0], knowledge, inhibit=False)
+            assert fake.said() == []
+            record(usb(*managed_ports).device, managed_ports[0], knowledge)
+        asked = [len(emulator.log[port]) for port in managed_ports]
+    (problem,) = outcome.problems  # one for the device, not one for each of its ports
+    assert (problem.port, problem.kind) == (managed_ports[0], ProblemKind.BUSY)
+    assert [module.device.ports[0].path for module in outcome.modules] == [free_port]
+    assert asked[0] > 0 and asked[1] == 0
+    assert fake.said() == ["inhibit:ok", "inhibited", "release:ok"]
+
+
+def test_the_python_api_asks_too(modem_manager: Callable[..., Manager], monkeypatch: pytest.MonkeyPatch) -> None:
+    with Emulator([Spec(MODULE)]) as emulator:
+        (port,) = emulator.ports
+        monkeypatch.setattr("atprobe.discover.scan", lambda knowledge: Scan((usb(port).device,)))
+        fake = modem_manager(objects=managed(modem("a", os.path.basename(port))), answers={"a": ["ok"]})
+        with environment(DBUS_SYSTEM_BUS_ADDRESS=fake.address):
+            refused = atprobe.probe(port, inhibit=False)
+            assert fake.said() == []
+            allowed = atprobe.probe(port)
+    assert [problem.message for problem in refused.problems] == ["ModemManager manages it"]
+    assert [module.identity.model for module in allowed.modules] == ["EM06"]
+    assert fake.said() == ["inhibit:ok", "inhibited", "release:ok"]
+
+
+def test_proc_is_walked_once_for_all_ports(knowledge: Knowledge, monkeypatch: pytest.MonkeyPatch) -> None:
+    walks = []
+
+    def walk() -> list[int]:
+        walks.append(1)
+        return []
+
+    monkeypatch.setattr(_holders, "PTYS", "/dev/nosuch/")
+    monkeypatch.setattr(_holders, "processes", walk)
+    outcome = run(knowledge, *[Spec(MODULE)] * 5)
+    assert len(outcome.modules) == 5
+    # `run` opens each port once more by itself, and that costs a walk each.
+    assert len(walks) == 1 + 5
+
+
+def test_a_port_that_is_held_is_reported_and_the_next_one_tried(
+    knowledge: Knowledge, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Emulator([Spec(MODULE)] * 2) as emulator:
+        first, second = emulator.ports
+        monkeypatch.setattr("atprobe.fingerprint._probe.holders", lambda _: {first: (Holder(712, "pppd"),)})
+        outcome = probe([target(first), target(first, second)], knowledge)
+        assert emulator.log[first] == []
+    (problem,) = outcome.problems
+    assert problem.message == "is held by pppd (pid 712)"
+    assert len(outcome.modules) == 1
+
+
+def test_the_rate_is_found(knowledge: Knowledge) -> None:
+    with Emulator([Spec(MODULE), Spec(MODULE, frozenset({Fault.MUTE}))]) as emulator:
+        outcome = probe([target(emulator.ports[0])], knowledge, baud=None)
+        assert len(outcome.modules) == 1
+        stop = threading.Event()
+        threading.Timer(0.3, stop.set).start()
+        outcome = probe([target(emulator.ports[1])], knowledge, baud=None, stop=stop)
+        assert [problem.kind for problem in outcome.problems] == [ProblemKind.INTERRUPTED]
+        open_port(emulator.ports[1]).close()
+        assert {command for _, command in emulator.log[emulator.ports[1]]} == {"AT"}
