@@ -5,11 +5,12 @@ BIN := $(VENV)/bin
 # What a run keeps stays in the checkout.
 export ATPROBE_STATE_DIR ?= $(abspath $(VENV))/state
 
-.PHONY: help demo test lint replay unit package bench format clean
+.PHONY: help demo test lint replay unit package rig bench format clean
 
 help:
 	@echo "make demo    the main job on emulated modules, no hardware needed"
 	@echo "make test    everything CI checks: lint, types, import contracts, profiles, replay, tests"
+	@echo "make rig     emulated modems on a virtual machine's USB bus, with the kernel's own drivers (Debian, x86-64)"
 	@echo "make bench   speed and memory, side by side"
 
 demo: $(VENV)/.run
@@ -37,6 +38,10 @@ package: $(VENV)/.test
 	$(BIN)/python -m venv $(VENV)/installed
 	$(VENV)/installed/bin/pip install --quiet --disable-pip-version-check $(VENV)/wheel/*.whl
 	cd / && $(abspath $(VENV))/installed/bin/atprobe demo --quiet --format jsonl | grep -c '"imei"'
+
+# As root it installs the Debian packages it needs; anyone else is told which. RIG="-k unplug" runs some tests.
+rig: $(VENV)/.test
+	$(BIN)/python -m hil.rig --install $(RIG)
 
 bench: $(VENV)/.test
 	$(BIN)/python bench/run.py

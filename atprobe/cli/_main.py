@@ -18,6 +18,7 @@ COMMANDS = {
     "scan": "List what is attached and the role of each port. Opens nothing.",
     "probe": "Ask the attached modules who they are. Reads only.",
     "watch": "Say who each module is as it is plugged in or out.",
+    "doctor": "Say what stops a probe, and what mends it. Opens nothing.",
     "demo": "Probe emulated modules, to see what it looks like.",
     "emulate": "Play recorded modules on ptys or TCP ports.",
     "record": "Write a module's conversation to a transcript.",

@@ -62,6 +62,11 @@ def serial_driver(usb: UsbInfo, knowledge: Knowledge) -> str | None:
     return modem_table(knowledge.root).get((usb.vid or "", usb.pid or ""))
 
 
+def firmware_mode(usb: UsbInfo, knowledge: Knowledge) -> str | None:
+    """In which mode for new firmware its numbers are (`qdl`, `fastboot`, `flash-loader`); None where in none."""
+    return firmware_modes(knowledge.root).get((usb.vid or "", usb.pid or ""))
+
+
 def _layout(usb: UsbInfo, interface: UsbInterface, rows: Sequence[Layout]) -> Role:
     return next((layout.role for layout in rows if layout.fits(usb, interface)), Role.UNKNOWN)
 
@@ -99,10 +104,18 @@ def port_table(root: Path) -> dict[tuple[str, str, int], Role]:
 @cache
 def known_modems(root: Path) -> frozenset[tuple[str, str]]:
     """Vendor and product ids of all modems that are known one by one."""
-    return frozenset(modem_table(root)) | {(vid, pid) for vid, pid, _ in port_table(root)}
+    numbered = {(vid, pid) for vid, pid, _ in port_table(root)}
+    return frozenset(modem_table(root)) | frozenset(firmware_modes(root)) | numbered
 
 
 @cache
 def modem_table(root: Path) -> dict[tuple[str, str], str | None]:
     """`modems.csv`: the kernel driver, or None, by vendor id and product id."""
     return {(row["vid"], row["pid"]): row["driver"] or None for row in _rows(root / "modems.csv")}
+
+
+@cache
+def firmware_modes(root: Path) -> dict[tuple[str, str], str]:
+    """`firmware-modes.csv`: the mode by vendor id and product id."""
+    path = root / "firmware-modes.csv"
+    return {(row["vid"], row["pid"]): row["mode"] for row in _rows(path)} if path.exists() else {}

@@ -17,6 +17,7 @@ from atprobe.discover._roles import (
     NO_PORT_DRIVERS,
     NO_PORT_ROLES,
     contradict,
+    firmware_modes,
     known_modems,
     port_table,
 )
@@ -224,7 +225,11 @@ def _strangers(knowledge: Knowledge) -> Section:
 def _known_devices(knowledge: Knowledge) -> Section:
     marked = Term("ENV{ID_ATPROBE}", "=", "1")
     listed: defaultdict[str, set[str]] = defaultdict(set)
-    for vid, pid in known_modems(knowledge.root):
+    # Some numbers are listed as those of a module that waits for firmware and of one at work.
+    at_work = {(vid, pid) for vid, pid, _ in port_table(knowledge.root)}
+    at_work |= {(vid, pid) for layout in knowledge.layouts for vid in layout.vendors for pid in layout.products}
+    waiting = firmware_modes(knowledge.root).keys() - at_work
+    for vid, pid in known_modems(knowledge.root) - waiting:
         if vid not in knowledge.modem_vendors:
             listed[vid].add(f"{vid}:{pid}")
     shown: defaultdict[tuple[str, ...], set[str]] = defaultdict(set)
@@ -236,8 +241,10 @@ def _known_devices(knowledge: Knowledge) -> Section:
                 shown[patterns].add(layout.triple)
     whole = (*_devices(f"{vid}:*" for vid in knowledge.modem_vendors), marked)
     return Section(
-        "Modems: of makers under whose vendor id there is nothing else, by number, and by a class of an AT port",
+        "Modems: of makers under whose vendor id there is nothing else, by number, and by a class of an AT port; but\n"
+        "none that waits for new firmware",
         [
+            *([(*_devices(f"{vid}:{pid}" for vid, pid in waiting), _END)] if waiting else []),
             *([whole] if knowledge.modem_vendors else []),
             *((*_devices(listed[vid]), marked) for vid in sorted(listed)),
             *((*_devices(patterns), _has(triples), marked) for patterns, triples in sorted(shown.items())),

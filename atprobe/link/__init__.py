@@ -1,8 +1,9 @@
 """Reaching a port: opening and claiming it, and one conversation with it."""
 
 from atprobe.link._baud import find_rate
-from atprobe.link._holders import Holder, holders
-from atprobe.link._modemmanager import Clearance, stand_aside
+from atprobe.link._holders import MODEM_MANAGER, Holder, holders, processes, program
+from atprobe.link._locks import Lock, locks
+from atprobe.link._modemmanager import Clearance, managed, stand_aside
 from atprobe.link.errors import NotReadingError, PortError
 from atprobe.link.session import DEFAULT_TIMEOUT, Session, Stopped
 from atprobe.link.transport import DEFAULT_BAUD, Transport, open_port
@@ -10,8 +11,10 @@ from atprobe.link.transport import DEFAULT_BAUD, Transport, open_port
 __all__ = [
     "DEFAULT_BAUD",
     "DEFAULT_TIMEOUT",
+    "MODEM_MANAGER",
     "Clearance",
     "Holder",
+    "Lock",
     "NotReadingError",
     "PortError",
     "Session",
@@ -19,6 +22,10 @@ __all__ = [
     "Transport",
     "find_rate",
     "holders",
+    "locks",
+    "managed",
     "open_port",
+    "processes",
+    "program",
     "stand_aside",
 ]

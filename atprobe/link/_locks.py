@@ -18,8 +18,9 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 from atprobe.link._holders import program
 from atprobe.link.errors import PortError
@@ -40,6 +41,20 @@ _ours: set[Path] = set()
 _guard = threading.Lock()
 
 
+@dataclass(frozen=True, slots=True)
+class Lock:
+    """A lock file as it was found.
+
+    `held`: its process lives. `stale`: nobody's any more, and the next one takes it over. `unfinished`: somebody is
+    about to write it. `unreadable`: this user may not know whose it is. `ours`: this very process holds it.
+    """
+
+    file: Path
+    state: Literal["held", "stale", "unfinished", "unreadable", "ours"]
+    pid: int | None = None
+    name: str = "a program"
+
+
 def lock(path: str, folders: Sequence[Path] | None = None) -> Callable[[], None]:
     """Lock the device at `path` and return what unlocks it again, which never raises.
 
@@ -55,6 +70,14 @@ def lock(path: str, folders: Sequence[Path] | None = None) -> Callable[[], None]
         if (unlock := _take(path, folder / own)) is not None:
             return unlock
     return lambda: None
+
+
+def locks(path: str, folders: Sequence[Path] | None = None) -> tuple[Lock, ...]:
+    """The locks that are there for the device at `path`. Only looks; never raises."""
+    found = (
+        _look(folder / name) for folder in _distinct(FOLDERS if folders is None else folders) for name in _names(path)
+    )
+    return tuple(each for each in found if each is not None)
 
 
 def _distinct(folders: Sequence[Path]) -> list[Path]:
@@ -115,27 +138,37 @@ def _replace(draft: Path, stale: Path) -> bool:
 
 
 def _respect(path: str, file: Path) -> bool:
-    """Raise PortError where `file` is a living process's lock. True where it is there and nobody's any more."""
+    """Raise PortError (busy) where `file` is a living process's lock. True where it is there and nobody's any more."""
+    found = _look(file)
+    if found is None:
+        return False
+    message = {
+        "unreadable": "is locked by another program",
+        "unfinished": "is being locked by another program",
+        "held": f"is locked by {found.name} (pid {found.pid})",
+    }.get(found.state)
+    if message is not None:
+        raise PortError(ProblemKind.BUSY, path, message, _hint(file))
+    if found.state == "ours":
+        raise PortError(ProblemKind.BUSY, path, "is in use by this very program")
+    return True
+
+
+def _look(file: Path) -> Lock | None:
+    """What the file at `file` says; None where there is none."""
     try:
         with _open(file) as lock_file:
             content, age = lock_file.read(64), time.time() - os.fstat(lock_file.fileno()).st_mtime
     except FileNotFoundError:
-        return False
+        return None
     except OSError:
-        # Not ours to read, so not ours to judge.
-        raise PortError(ProblemKind.BUSY, path, "is locked by another program", _hint(file)) from None
+        return Lock(file, "unreadable")  # not ours to read, so not ours to judge
     pid = _pid(content)
     if pid is None:
-        if age < UNFINISHED_SECONDS:
-            raise PortError(ProblemKind.BUSY, path, "is being locked by another program", _hint(file))
-        return True
+        return Lock(file, "unfinished" if age < UNFINISHED_SECONDS else "stale")
     if pid == os.getpid():
-        if file in _ours:
-            raise PortError(ProblemKind.BUSY, path, "is in use by this very program")
-        return True  # an earlier process had our number
-    if not _alive(pid):
-        return True
-    raise PortError(ProblemKind.BUSY, path, f"is locked by {program(pid)} (pid {pid})", _hint(file))
+        return Lock(file, "ours" if file in _ours else "stale", pid)  # an earlier process may have had our number
+    return Lock(file, "held", pid, program(pid)) if _alive(pid) else Lock(file, "stale", pid)
 
 
 def _open(file: Path) -> BinaryIO:

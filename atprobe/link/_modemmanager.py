@@ -107,6 +107,29 @@ def stand_aside(
                 bus.release()
 
 
+def managed(devices: Sequence[Device], *, address: str | None = None) -> dict[Device, bool] | None:
+    """Which of the devices ModemManager manages, each with whether it is connected. None where it cannot be asked.
+
+    Changes nothing and starts nothing; any user may ask this. Empty where ModemManager does not run. Never raises.
+    """
+    ours = [device for device in dict.fromkeys(devices) if device.bus in ("usb", "pci")]
+    where = _address(address)
+    bus = None if where is None else _connect(where, None)[0]
+    if bus is None:
+        return None
+    with closing(bus):
+        try:
+            bus.owner = bus.of_the_bus("GetNameOwner", NAME) or ""
+            if not bus.owner:
+                return {}
+            answer = _managed_objects(bus)
+            modems = _modems(answer.values[0]) if answer.values else []
+            found = {device: _modem_of(device, modems) for device in ours}
+        except Exception:  # the bus went away, or the client did not understand it
+            return None
+    return {device: modem.connected for device, modem in found.items() if modem} if answer.values else None
+
+
 def _connect(address: str, stop: threading.Event | None) -> tuple[_Bus | None, str]:
     """The bus, or None and what would help."""
     try:
@@ -265,8 +288,7 @@ def _negotiate(bus: _Bus, devices: Sequence[Device], inhibit: bool) -> Clearance
     bus.owner = bus.of_the_bus("GetNameOwner", NAME) or ""
     if not bus.owner:
         return Clearance()
-    objects = bus.call(bus.owner, PATH, "org.freedesktop.DBus.ObjectManager.GetManagedObjects")
-    (answer,) = bus.ask([objects], CALL_SECONDS)
+    answer = _managed_objects(bus)
     if not answer.values:
         return _unasked(devices, "see why ModemManager does not answer on D-Bus")
     modems = _modems(answer.values[0])
@@ -294,6 +316,12 @@ def _negotiate(bus: _Bus, devices: Sequence[Device], inhibit: bool) -> Clearance
         refused |= _forestall(bus, unmanaged)
         _await_closed(bus, [device for device in (*managed, *unmanaged) if device not in refused])
     return Clearance(refused)
+
+
+def _managed_objects(bus: _Bus) -> _Answer:
+    objects = bus.call(bus.owner, PATH, "org.freedesktop.DBus.ObjectManager.GetManagedObjects")
+    (answer,) = bus.ask([objects], CALL_SECONDS)
+    return answer
 
 
 def _modems(objects: object) -> list[_Modem]:

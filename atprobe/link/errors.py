@@ -5,9 +5,9 @@ from __future__ import annotations
 from atprobe.model import Problem, ProblemKind
 
 _HINTS = {
-    ProblemKind.MISSING: "check the cable and the name; `atprobe scan` lists what is attached",
-    ProblemKind.BUSY: "another program holds it; stop that program (often ModemManager or a terminal) and try again",
-    ProblemKind.PERMISSION: "run as root, or join the group that owns the port (often dialout) and log in again",
+    ProblemKind.MISSING: "check the cable and the name; `atprobe doctor` says what else may be amiss",
+    ProblemKind.BUSY: "`atprobe doctor` says who holds it; stop that program and try again",
+    ProblemKind.PERMISSION: "run as root, or join the group that owns the port: `atprobe doctor` names it",
     ProblemKind.SILENT: "try the device's other ports, another --baud, or a longer --timeout",
     ProblemKind.NMEA: "this is a position output; name the module's AT port instead",
     ProblemKind.BINARY: "this looks like a diagnostic port; name the module's AT port instead",

@@ -41,15 +41,18 @@ def main() -> int:
     )
     parser.add_argument("--cpus", type=int, default=2, metavar="N")
     parser.add_argument("--memory", type=int, default=1024, metavar="MIB")
-    parser.add_argument("--timeout", type=float, default=300, metavar="SECONDS", help="for the whole machine's life")
+    parser.add_argument("--timeout", type=float, default=600, metavar="SECONDS", help="for the whole machine's life")
     parser.add_argument("--cache", type=Path, default=_cache(), metavar="DIR", help="boot files (default: %(default)s)")
     parser.add_argument("--output", type=Path, metavar="DIR", help="keep results and logs here (default: CACHE/out)")
+    parser.add_argument("--install", action="store_true", help="first install missing Debian packages, if root")
     options, rest = parser.parse_known_args()
     names = options.devices.split(",") if options.devices else list(DEVICES)
     if unknown := set(names) - DEVICES.keys():
         parser.error(f"no such device: {', '.join(sorted(unknown))}. There are: {', '.join(DEVICES)}")
     started = time.monotonic()
     try:
+        if options.install:
+            boot.install()
         boot.check()
         options.cache.mkdir(parents=True, exist_ok=True)
         files = boot.prepare(options.cache.resolve())
@@ -67,7 +70,7 @@ def main() -> int:
     if options.shell_cmd:
         devices, command = names, f"{_python()} -m hil.rig.settled && {{ {options.shell_cmd}\n}}\n"
     else:
-        devices, command = [], f"exec {_python()} {shlex.join(_pytest(rest))}\n"
+        devices, command = [], f"PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 exec {_python()} {shlex.join(_pytest(rest))}\n"
     (out / "command").write_text(command)
     settings = {
         "RIG_ROOT": str(ROOT),
@@ -78,18 +81,17 @@ def main() -> int:
     (out / "settings").write_text("".join(f"{name}={shlex.quote(value)}\n" for name, value in settings.items()))
     arguments = [
         qemu,
-        *("-machine", "q35,usb=off,hpet=off", "-accel", options.accel + (",thread=multi" if _tcg(options) else "")),
+        *(
+            "-machine",
+            "q35,usb=off,hpet=off",
+            "-accel",
+            f"{options.accel}{',thread=multi' if options.accel == 'tcg' else ''}",
+        ),
         *("-cpu", "max", "-smp", str(options.cpus), "-m", str(options.memory)),
         *("-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"),
         *("-serial", f"file:{str(out / 'console.log').replace(',', ',,')}"),
-        *(
-            "-chardev",
-            "stdio,id=tests,signal=off",
-            "-device",
-            "virtio-serial-pci",
-            "-device",
-            "virtconsole,chardev=tests",
-        ),
+        *("-device", "virtio-serial-pci", "-device", "virtconsole,chardev=tests"),
+        *("-chardev", "stdio,id=tests,signal=off"),
         *boot.shares(files, out),
         *("-append", _APPEND),
     ]
@@ -110,10 +112,6 @@ class _AsWritten(argparse.RawDescriptionHelpFormatter):
     """Keeps the lines of the description."""
 
 
-def _tcg(options: argparse.Namespace) -> bool:
-    return bool(options.accel == "tcg")
-
-
 def _cache() -> Path:
     """Beside what is installed in the environment, or where the user keeps such things."""
     if sys.prefix != sys.base_prefix and os.access(sys.prefix, os.W_OK):
@@ -128,7 +126,7 @@ def _python() -> str:
 def _pytest(rest: list[str]) -> list[str]:
     named = any(argument.startswith(TESTS) for argument in rest)
     return [
-        *("-m", "pytest", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:hypothesispytest"),
+        *("-m", "pytest", "-p", "no:cacheprovider", "-p", "pytest_timeout", "--override-ini=timeout=240"),
         *("--junitxml=/run/rig/out/junit.xml", "--durations=5"),
         *([] if named else [TESTS]),
         *rest,

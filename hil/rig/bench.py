@@ -12,15 +12,17 @@ import struct
 import threading
 import time
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from atprobe import knowledge
+from atprobe.at import normalise
 from atprobe.emulator import Fault, Player
-from atprobe.model import Role, Transcript
+from atprobe.model import Exchange, Role, Transcript
 from hil.rig.control import SOCKET
-from hil.rig.devices import DEVICES, Spec
+from hil.rig.devices import DEVICES, IN_SERVICE, Spec
 from hil.rig.layout import Descriptors
 from hil.rig.usbip import Plug, Setup, Speed, Stall, attach, ports
 
@@ -59,6 +61,8 @@ class Gadget:
         """By port: unplug as soon as so many `bytes` or `commands` have come."""
         self._descriptors = Descriptors(spec.layout)
         transcript = _transcript(spec.transcript) if spec.transcript else None
+        if transcript:
+            transcript = replace(transcript, exchanges=(*transcript.exchanges, *_in_service(transcript)))
         self._players: dict[int, Player] = {}
         self._streams: dict[int, Player] = {}
         self.traffic: dict[int, Traffic] = {}
@@ -153,8 +157,8 @@ class Gadget:
                 answer = _NTB_PARAMETERS
             case 0xA1, 0x85:  # GET_NTB_INPUT_SIZE
                 answer = struct.pack("<I", 16384)
-            case (0xA1, 0x01) | (0x21, 0x05 | 0x23 | 0x84 | 0x86 | 0x8A):
-                pass  # an encapsulated response; reset, break, NTB format and input size, checksums
+            case (0xA1, 0x01) | (0x21, 0x05 | 0x23 | 0x43 | 0x84 | 0x86 | 0x8A):
+                pass  # an encapsulated response; reset, break, packet filter, NTB format and input size, checksums
             case _:
                 answer = None
         return answer
@@ -221,6 +225,10 @@ class Bench:
             raise ValueError(f"{name} is plugged in already")
         gadget = Gadget(DEVICES[name])
         gadget.plug = attach(gadget, port)
+        for other in self._gadgets.values():
+            # What was in this port before has been gone for good since it became free.
+            if other.plug and other.plug.port == gadget.plug.port:
+                other.plug = None
         self._gadgets[name] = gadget
         return gadget.plug.port
 
@@ -260,6 +268,14 @@ class Bench:
 def _transcript(name: str) -> Transcript:
     maker, _, identifier = name.partition("/")
     return knowledge.load_transcript(knowledge.default_root() / maker / "transcripts" / f"{identifier}.yaml")
+
+
+def _in_service(transcript: Transcript) -> Iterator[Exchange]:
+    """What a module with a SIM in a network says, as far as its recording does not tell."""
+    recorded = {normalise(exchange.send) for exchange in transcript.exchanges if exchange.send}
+    for command, lines in IN_SERVICE.items():
+        if command not in recorded:
+            yield Exchange(command, (command, *lines, "OK"))
 
 
 def _serve(connection: socket.socket, bench: Bench) -> None:

@@ -21,7 +21,17 @@ from pathlib import Path
 from typing import NamedTuple
 
 META_PACKAGE = "linux-image-amd64"
-PACKAGES = ("qemu-system-x86", "busybox-static", "kmod", "udev", "usbutils", "modemmanager", "dbus", "libusb-1.0-0")
+PACKAGES = (
+    "qemu-system-x86",
+    "busybox-static",
+    "kmod",
+    "udev",
+    "usbutils",
+    "dbus",
+    "modemmanager",
+    "libusb-1.0-0",
+    "umockdev",
+)
 QEMU = "qemu-system-x86_64"
 
 _HERE = Path(__file__).parent
@@ -61,7 +71,24 @@ def tool(name: str) -> str:
 
 def advice() -> str:
     """The one command that installs everything."""
-    return f"apt-get install --no-install-recommends {' '.join(PACKAGES)}"
+    return f"apt-get install -y --no-install-recommends {' '.join(PACKAGES)}"
+
+
+def install() -> None:
+    """Install what is missing of the packages: as root on a Debian machine; does nothing elsewhere."""
+    if os.getuid() != 0 or shutil.which("apt-get") is None:
+        return
+    query = ["dpkg-query", "--show", "--showformat=${db:Status-Status}\n", *PACKAGES]
+    found = subprocess.run(query, check=False, capture_output=True, text=True).stdout.split()
+    known = subprocess.run(["apt-cache", "show", META_PACKAGE], check=False, capture_output=True).returncode == 0
+    if found.count("installed") == len(PACKAGES) and known:
+        return
+    environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+    for command in (["apt-get", "-q", "update"], advice().split()):
+        print(f"rig: {' '.join(command)}", flush=True)
+        run = subprocess.run(command, check=False, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        if run.returncode:
+            raise Missing(f"{' '.join(command)} failed:\n{run.stdout.decode(errors='replace')}")
 
 
 def check() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -49,9 +50,9 @@ def bound(name: str, device: str) -> dict[int, Bound] | None:
     return found
 
 
-def settled(bench: Bench, *names: str) -> None:
-    """Wait until those devices, or else all that the bench holds, have drivers and device nodes, and udev is done."""
-    for name in names or bench.status():
+def settled(bench: Bench, names: Iterable[str]) -> None:
+    """Wait until those devices have their drivers and device nodes, and udev is done."""
+    for name in names:
 
         def ready(name: str = name) -> bool:
             device = bench.plugged().get(name)

@@ -8,7 +8,7 @@ import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 SOCKET = Path(os.environ.get("ATPROBE_RIG_SOCKET", "/run/rig/bench"))
 """Where the bench listens."""
@@ -24,6 +24,13 @@ class Bench:
         self._socket.connect(str(path))
         self._stream = self._socket.makefile("rw", encoding="utf-8")
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stream.close()
+        self._socket.close()
+
     def attach(self, name: str, port: int | None = None) -> int:
         """Plug a device in: a new one, with counters at zero. Returns the port of the virtual host controller."""
         return int(self._order(do="attach", name=name, port=port))
@@ -33,8 +40,9 @@ class Bench:
         self._order(do="detach", name=name)
 
     def status(self) -> dict[str, dict[str, Any]]:
-        """By name: `port`, `device` (its name in /sys/bus/usb/devices; both None when unplugged), `interfaces`
-        (by number, as text: the fields of `bench.Traffic`), `unanswered` (control requests that were stalled)."""
+        """By name: `port` of the virtual host controller (None: free again), `device` (its name in
+        /sys/bus/usb/devices; None before the kernel has looked at it), `interfaces` (by number, as text: the fields
+        of `bench.Traffic`), `unanswered` (control requests that were stalled)."""
         return dict(self._order(do="status"))
 
     def plugged(self) -> dict[str, str]:
@@ -71,11 +79,11 @@ class Bench:
         return answer["result"]
 
 
-def wait(condition: Callable[[], T], seconds: float = 20.0, what: str = "") -> T:
+def wait(condition: Callable[[], T | None], seconds: float = 60.0, what: str = "", every: float = 0.1) -> T:
     """Poll until `condition` is true, and return its value. The virtual machine is slow: be generous."""
     deadline = time.monotonic() + seconds
     while not (value := condition()):
         if time.monotonic() > deadline:
             raise AssertionError(f"waited {seconds:.0f} s for {what or condition}; last: {value!r}")
-        time.sleep(0.05)
+        time.sleep(every)
     return value

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from atprobe.model import Role
-from hil.rig.layout import BULK, Layout, acm, mbim, vendor
+from hil.rig.layout import BULK, Layout, acm, ecm, mbim, vendor
 from hil.rig.usbip import Speed
 
 
@@ -33,13 +33,13 @@ class Spec:
 
 
 _QUECTEL = ("Quectel", "EC25", None)
-_EC25 = (
+_EC25_SERIAL = (
     vendor(0, (0xFF, 0xFF, 0xFF), Role.DIAG, "option", BULK)
     + vendor(1, (0xFF, 0, 0), Role.GNSS, "option", functional=True)
     + vendor(2, (0xFF, 0, 0), Role.AT, "option", functional=True)
     + vendor(3, (0xFF, 0, 0), Role.AT_SECONDARY, "option", functional=True)
-    + vendor(4, (0xFF, 0xFF, 0xFF), Role.QMI, "qmi_wwan")
 )
+_EC25 = _EC25_SERIAL + vendor(4, (0xFF, 0xFF, 0xFF), Role.QMI, "qmi_wwan")
 
 DEVICES: dict[str, Spec] = {
     "ec25": Spec(
@@ -59,6 +59,21 @@ DEVICES: dict[str, Spec] = {
             triple=(0xEF, 2, 1),
         ),
         "quectel/quectel-ec25-manual-r02a09-d1",
+        at=2,
+        model="EC25",
+    ),
+    # AT+QCFG="usbnet",1. ModemManager makes sense of it in seconds, where it waits a minute for a mute QMI port.
+    "ec25-ecm": Spec(
+        Layout(
+            0x2C7C,
+            0x0125,
+            _QUECTEL,
+            _EC25_SERIAL + ecm(4),
+            release=0x0318,
+            triple=(0xEF, 2, 1),
+            mac="02004C4F4F50",
+        ),
+        "quectel/quectel-ec25-aff-comment-h",
         at=2,
         model="EC25",
     ),
@@ -178,3 +193,27 @@ DEVICES: dict[str, Spec] = {
 
 MODEMS = tuple(name for name, spec in DEVICES.items() if spec.transcript)
 DECOYS = tuple(name for name, spec in DEVICES.items() if not spec.transcript)
+
+# 3GPP TS 27.007 answers that ModemManager wants before it takes a module for a modem. Numbers are those of nobody.
+IN_SERVICE: dict[str, tuple[str, ...]] = {
+    "ATZ": (),
+    "ATE0": (),
+    "ATV1": (),
+    "AT+CMEE=1": (),
+    "ATX4": (),
+    "AT&C1": (),
+    "AT+GCAP": ("+GCAP: +CGSM",),
+    "AT+CPIN?": ("+CPIN: READY",),
+    "AT+CFUN?": ("+CFUN: 1",),
+    "AT+CIMI": ("001010000000000",),
+    "AT+CSQ": ("+CSQ: 21,99",),
+    "AT+COPS?": ('+COPS: 0,2,"00101",7',),
+    "AT+CREG?": ("+CREG: 0,1",),
+    "AT+CGREG?": ("+CGREG: 0,1",),
+    "AT+CEREG?": ("+CEREG: 0,1",),
+    "AT+CGDCONT?": ('+CGDCONT: 1,"IP","internet","",0,0',),
+    "AT+CGDCONT=?": ('+CGDCONT: (1-24),"IP",,,(0-2),(0-4)',),
+    "AT+CSCS=?": ('+CSCS: ("IRA","GSM","UCS2")',),
+    'AT+CLCK="SC",2': ("+CLCK: 0",),
+    "AT+WS46=?": ("+WS46: (12,22,25,28)",),
+}

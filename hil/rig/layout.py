@@ -12,6 +12,7 @@ from hil.rig.usbip import Speed
 
 _DEVICE, _CONFIGURATION, _STRING, _INTERFACE, _ENDPOINT, _ASSOCIATION = 1, 2, 3, 4, 5, 11
 _CS_INTERFACE = 0x24
+_MAC = 4
 
 
 class Pipe(IntEnum):
@@ -53,6 +54,7 @@ class Layout:
     speed: Speed = Speed.HIGH
     attributes: int = 0xA0
     milliampere: int = 500
+    mac: str | None = None
 
 
 BULK = (Pipe.BULK_IN, Pipe.BULK_OUT)
@@ -114,6 +116,22 @@ def mbim(number: int) -> tuple[Interface, ...]:
     )
 
 
+def ecm(number: int) -> tuple[Interface, ...]:
+    """A CDC Ethernet function: interfaces `number` and the next one. The device has to have `mac`."""
+    data, triple = number + 1, (2, 6, 0)
+    functional = (
+        _functional(0x00, 0x10, 0x01)
+        + _functional(0x06, number, data)
+        # Number of the string with the MAC, statistics, segment size, filters
+        + _functional(0x0F, *struct.pack("<BIHHB", _MAC, 0, 1514, 0, 0))
+    )
+    control = Interface(number, triple, (Pipe.INTERRUPT_IN,), Role.UNKNOWN, "cdc_ether", number, functional)
+    return (
+        control._replace(association=_associated(number, triple)),
+        Interface(data, (10, 0, 0), BULK, Role.UNKNOWN, "cdc_ether", number, alternate=True),
+    )
+
+
 class Descriptors:
     """The bytes of one layout, and where its endpoints lead. Endpoint numbers are allotted in order."""
 
@@ -131,7 +149,7 @@ class Descriptors:
     def string(self, index: int) -> bytes | None:
         if index == 0:
             return bytes([4, _STRING]) + struct.pack("<H", 0x0409)
-        strings = self._layout.strings
+        strings = (*self._layout.strings, self._layout.mac)
         text = strings[index - 1] if index <= len(strings) else None
         if text is None:
             return None

@@ -5,5 +5,6 @@ from hil.rig.control import SOCKET, Bench, wait
 
 if __name__ == "__main__":
     wait(SOCKET.exists, what="the bench")
-    settled(Bench())
-    Bench().clear()
+    with Bench() as bench:
+        settled(bench, bench.status())
+        bench.clear()

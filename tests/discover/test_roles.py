@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from atprobe.discover import is_modem, roles
+from atprobe.discover import firmware_mode, is_modem, roles
 from atprobe.discover._roles import port_table
 from atprobe.knowledge import Knowledge, Layout, default_root, load
 from atprobe.model import Role, UsbInfo, UsbInterface
@@ -139,7 +139,9 @@ class TestInstalled:
         assert [each for each in INSTALLED.layouts if each.role.is_control and not each.vendors] == []
 
     def test_tables_are_sorted_unique_and_say_where_they_come_from(self) -> None:
-        for name, keys in (("ports.csv", ("vid", "pid", "interface")), ("modems.csv", ("vid", "pid"))):
+        ids = ("vid", "pid")
+        tables = (("ports.csv", (*ids, "interface")), ("modems.csv", ids), ("firmware-modes.csv", ids))
+        for name, keys in tables:
             text = (default_root() / name).read_text(encoding="utf-8")
             assert "Source:" in text.splitlines()[1] + text.splitlines()[2]
             rows = list(csv.DictReader(line for line in text.splitlines() if not line.startswith("#")))
@@ -172,3 +174,9 @@ class TestModem:
         }
         assert modems == {"0001:0002", "0003:0004", "0005:1234"}
         assert not is_modem(replace(usb(ids="0005:1234"), vid=None), known)
+
+    def test_in_a_mode_for_new_firmware_it_is_one_too(self, tmp_path: Path) -> None:
+        assert firmware_mode(usb(ids="33f8:d00d"), INSTALLED) == "fastboot"
+        assert firmware_mode(usb(ids="05c6:9008"), INSTALLED) == "qdl"
+        assert firmware_mode(usb(ids="2c7c:0125"), INSTALLED) is None
+        assert is_modem(usb(ids="33f8:d00d"), INSTALLED)

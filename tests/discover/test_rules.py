@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from atprobe.discover import is_modem, roles, udev_rules
+from atprobe.discover import firmware_mode, is_modem, roles, udev_rules
 from atprobe.discover._roles import NO_PORT_DRIVERS, port_table
 from atprobe.discover._rules import NAME, sections
 from atprobe.discover._udev import HINTS
@@ -71,7 +71,7 @@ class TestRoles:
         usb = RECORDED[name]
         found = by_rules(usb)
         if all(role is None for role in found.values()):
-            assert not is_modem(usb, INSTALLED)
+            assert firmware_mode(usb, INSTALLED) or not is_modem(usb, INSTALLED)
             assert not any(role.is_control for role in roles(usb, INSTALLED).values())
         else:
             assert found == roles(usb, INSTALLED)
@@ -210,6 +210,18 @@ class TestOthers:
         usb = device("12d1:fffe", "ff/02/01", "ff/02/12")
         assert by_rules(usb) == {0: "ppp", 1: "at"}
         assert node(usb).run(RULES).keys["ENV{ID_ATPROBE}"] == "1"
+
+    def test_a_module_that_waits_for_new_firmware_gets_nothing(self) -> None:
+        for vid, pid in (("05c6", "9008"), ("1199", "68a4"), ("0489", "e0b7")):
+            usb = device(f"{vid}:{pid}", DIAG)
+            assert firmware_mode(usb, INSTALLED)
+            assert untouched(node(usb).run(RULES))
+            assert untouched(event(usb))
+
+    def test_a_number_that_a_module_at_work_has_too_is_a_modem_s(self) -> None:
+        usb = device("413c:81b6", DIAG, "0a/00/00", PLAIN, PLAIN, drivers="qcserial - qcserial qcserial")
+        assert firmware_mode(usb, INSTALLED)
+        assert by_rules(usb)[3] == "at"
 
     @pytest.mark.parametrize(
         ("subsystem", "name"), [("tty", "ttyS0"), ("tty", "tty1"), ("usbmisc", "hiddev0"), ("block", "sda")]

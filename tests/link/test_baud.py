@@ -20,6 +20,8 @@ from atprobe.model import ProblemKind
 SPEEDS = {getattr(termios, name): int(name[1:]) for name in dir(termios) if name[0] == "B" and name[1:].isdigit()}
 RUBBISH = b"\x1c\xe0\x80\xfe0\r\xffOK\x80\r\n\x00"
 
+PAUSE = b"(a moment later)"
+
 Answer = Callable[[int, bytes, int], bytes]
 
 
@@ -54,7 +56,9 @@ class Far:
                     return
                 rate = self.rate()
                 self.heard.append((rate, one))
-                os.write(self._master, self._answer(rate, one, len(self.heard)))
+                for piece in self._answer(rate, one, len(self.heard)).split(PAUSE):
+                    os.write(self._master, piece)
+                    time.sleep(0.02)
 
     def end(self) -> None:
         os.write(self._slave, b"end\r")
@@ -79,10 +83,12 @@ def module_at(own: int, *, echo: bool = False, ok: bytes = b"\r\nOK\r\n", otherw
 def found(answer: Answer, **options: object) -> tuple[int, Far]:
     with far(answer) as module:
         port = open_port(module.path)
-        rate = find_rate(port, **options)  # type: ignore[arg-type]
-        assert module.rate() == rate
-        assert port.read(0) == b""
-        port.close()
+        try:
+            rate = find_rate(port, **options)  # type: ignore[arg-type]
+            assert module.rate() == rate
+            assert port.read(0) == b""
+        finally:
+            port.close()
     return rate, module
 
 
@@ -100,11 +106,12 @@ def test_every_rate_is_found(own: int) -> None:
         module_at(9600, ok=b"0\r"),
         module_at(9600, ok=b"0\r", echo=True),
         module_at(9600, ok=b"\r\n+CREG: 1\r\n\r\nOK\r\n"),
+        module_at(9600, ok=b"\r\nOK\r\n" + PAUSE + b"\r\n+CREG: 1\r\n"),
         module_at(9600, otherwise=b""),
         module_at(9600, otherwise=b"BOOK\r\n"),
         module_at(9600, otherwise=b"\r\nERROR\r\n"),
     ],
-    ids=["echo", "V0", "V0 with echo", "URC", "mute elsewhere", "word", "ERROR"],
+    ids=["echo", "V0", "V0 with echo", "URC", "URC behind", "mute elsewhere", "word", "ERROR"],
 )
 def test_what_counts_as_an_answer(answer: Answer) -> None:
     assert found(answer)[0] == 9600

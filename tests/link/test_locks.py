@@ -1,5 +1,6 @@
 """UUCP lock files, in a folder of the test's own."""
 
+import fcntl
 import os
 import struct
 import subprocess
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from atprobe.link import PortError, _locks, open_port
-from atprobe.link._locks import lock
+from atprobe.link._locks import lock, locks
 from atprobe.model import ProblemKind
 
 DEVICE = "/dev/ttyNOSUCH7"
@@ -164,6 +165,22 @@ def test_a_folder_that_may_only_be_read(other: subprocess.Popen[bytes]) -> None:
         folder.chmod(0o755)
 
 
+def test_a_stale_lock_that_somebody_else_takes_over_first_is_theirs(
+    tmp_path: Path, other: subprocess.Popen[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "LCK..ttyNOSUCH7"
+    file.write_bytes(b"%10d\n" % dead())
+
+    def too_late(*_: object) -> None:
+        theirs = tmp_path / "theirs"
+        theirs.write_bytes(b"%10d\n" % other.pid)
+        theirs.rename(file)
+
+    monkeypatch.setattr(fcntl, "flock", too_late)
+    busy(DEVICE, tmp_path)
+    assert file.read_bytes() == b"%10d\n" % other.pid
+
+
 @pytest.mark.parametrize("stale", [True, False])
 def test_of_many_that_want_a_lock_one_gets_it(stale: bool, tmp_path: Path) -> None:
     if stale:
@@ -172,7 +189,7 @@ def test_of_many_that_want_a_lock_one_gets_it(stale: bool, tmp_path: Path) -> No
         import sys
         from pathlib import Path
         from atprobe.link import PortError
-        from atprobe.link._locks import lock
+        from atprobe.link._locks import lock, locks
         print("ready", flush=True)
         input()
         try:
@@ -241,3 +258,37 @@ def test_a_port_is_locked_while_it_is_open(
     assert list(tmp_path.iterdir()) == []
     os.close(slave)
     os.close(master)
+
+
+class TestLooking:
+    """What locks there are, without taking or removing one."""
+
+    def look(self, folder: Path, content: bytes, age: float = 60) -> tuple[str, int | None, str]:
+        file = folder / "LCK..ttyNOSUCH7"
+        file.write_bytes(content)
+        os.utime(file, (time.time() - age,) * 2)
+        (found,) = locks(DEVICE, [folder])
+        assert found.file == file
+        assert file.read_bytes() == content
+        return found.state, found.pid, found.name
+
+    def test_living(self, tmp_path: Path, other: subprocess.Popen[bytes]) -> None:
+        assert self.look(tmp_path, b"%10d\n" % other.pid) == ("held", other.pid, "sleep")
+
+    def test_stale(self, tmp_path: Path) -> None:
+        gone = dead()
+        assert self.look(tmp_path, b"%10d\n" % gone)[:2] == ("stale", gone)
+        assert self.look(tmp_path, b"")[:2] == ("stale", None)
+
+    def test_unfinished(self, tmp_path: Path) -> None:
+        assert self.look(tmp_path, b"", age=0)[:2] == ("unfinished", None)
+
+    def test_not_to_be_read(self, tmp_path: Path) -> None:
+        (tmp_path / "LCK..ttyNOSUCH7").mkdir()
+        assert [each.state for each in locks(DEVICE, [tmp_path])] == ["unreadable"]
+
+    def test_ours(self, tmp_path: Path) -> None:
+        unlock = lock(DEVICE, [tmp_path])
+        assert [each.state for each in locks(DEVICE, [tmp_path])] == ["ours"]
+        unlock()
+        assert locks(DEVICE, [tmp_path]) == ()

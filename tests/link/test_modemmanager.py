@@ -13,6 +13,7 @@ import pytest
 from jeepney import DBusAddress, new_method_call
 from jeepney.io.blocking import open_dbus_connection
 
+from atprobe import link
 from atprobe.link import Clearance, PortError, _holders, _modemmanager, open_port, stand_aside
 from atprobe.model import Device, Port, ProblemKind
 from tests.buses import MODEM, ROOT_ONLY, Manager, bus, managed, modem
@@ -343,3 +344,24 @@ class TestWithoutAClient:
         with stand_aside([device], address="unix:abstract=nosuch") as clearance:
             assert "cannot be asked" in refusal(clearance, device)
         manager.communicate(b"\n")
+
+
+class TestManaged:
+    """What ModemManager has, without asking it for anything."""
+
+    @pytest.mark.parametrize(("state", "connected"), [(8, False), (11, True)])
+    def test_which_devices_and_whether_they_are_connected(
+        self, state: int, connected: bool, modem_manager: Start
+    ) -> None:
+        fake = modem_manager(ROOT_ONLY, objects=managed(modem(UID, "ttyNOSUCH2", state=state)), answers={UID: ["ok"]})
+        assert link.managed([DEVICE], address=fake.address) == {DEVICE: connected}
+        assert fake.said() == []
+
+    def test_none_of_ours(self, modem_manager: Start) -> None:
+        fake = modem_manager(objects=managed(modem("/sys/other", "ttyOTHER1")))
+        assert link.managed([DEVICE], address=fake.address) == {}
+
+    def test_not_known_where_there_is_no_bus(self, tmp_path: Path) -> None:
+        assert link.managed([DEVICE], address=f"unix:path={tmp_path / 'none'}") is None
+        (tmp_path / "file").touch()
+        assert link.managed([DEVICE], address=f"unix:path={tmp_path / 'file'}") is None
