@@ -167,7 +167,7 @@ def test_modemmanager_gets_its_device_back(
     with Emulator([Spec(MODULE, faults=frozenset({Fault.MUTE}))]) as emulator:
         (port,) = emulator.ports
         fake = modem_manager(objects=managed(modem("a", os.path.basename(port))), answers={"a": ["ok"]})
-        body = f"(model.Device('usb', (model.Port({port!r}, model.Role.AT),)),)"
+        body = f"discover.Scan((model.Device('usb', (model.Port({port!r}, model.Role.AT),)),))"
         with environment(DBUS_SYSTEM_BUS_ADDRESS=fake.address):
             process = probe_whose_scan_is(body, tmp_path)
         wait_for(lambda: bool(emulator.log[port]), "question to the mute module")
