@@ -239,8 +239,8 @@ class TestFile:
     TEXT = udev_rules(INSTALLED)
 
     def test_the_one_in_the_repository(self) -> None:
-        """Made anew with: atprobe udev rules --output udev/78-atprobe.rules"""
-        assert (FOLDER / NAME).read_text() == self.TEXT
+        same = (FOLDER / NAME).read_text() == self.TEXT
+        assert same, "make it anew with: atprobe udev rules --output udev/78-atprobe.rules"
 
     def test_is_plain_text_that_every_udev_can_read(self) -> None:
         assert self.TEXT.isascii()
