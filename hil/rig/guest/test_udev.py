@@ -132,3 +132,14 @@ def test_other_interfaces_are_looked_at(rig: Rig, install: Install) -> None:
     assert roles == {0: "unknown", 1: "at", 2: "at-secondary", 3: "at-secondary"}
     ttys = {number: os.path.basename(bound.tty) for number, bound in rig.interfaces("ec25").items() if bound.tty}
     assert links(rig.bench.plugged()["ec25"])["at-secondary"] == f"../{ttys[2]}", "the lower one has the name"
+
+
+def test_what_modem_manager_says_is_heard(rig: Rig, install: Install, tmp_path: Path) -> None:
+    """Its rules have to come before ours: here with tables that know nothing."""
+    (tmp_path / "ports.csv").write_text("vid,pid,interface,role\n")
+    (tmp_path / "modems.csv").write_text("vid,pid,driver\n")
+    install(replace(load(), root=tmp_path))
+    rig.plug("ec25")
+
+    roles = {n: properties(b.tty).get("ATPROBE_ROLE") for n, b in rig.interfaces("ec25").items() if b.tty}
+    assert roles == {0: "diag", 1: "gnss", 2: "at", 3: "at-secondary"}
