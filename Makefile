@@ -28,7 +28,7 @@ lint: $(VENV)/.test
 replay: $(VENV)/.test
 	$(BIN)/atprobe profiles test
 
-unit: $(VENV)/.test
+unit: $(VENV)/.test $(VENV)/.udev
 	$(BIN)/pytest -n auto
 
 # The wheel, installed where there is no checkout: the profiles have to be in it.
@@ -66,6 +66,14 @@ $(BIN)/pip:
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
 	    apt-get update -qq && apt-get install -y -qq python3-venv && $(PYTHON) -m venv $(VENV); \
 	  else echo "Python's venv is missing; install it (Debian: apt install python3-venv) and repeat"; exit 1; fi; }
+
+# Our udev rules are tried on udev's own parser.
+$(VENV)/.udev: | $(BIN)/pip
+	@[ "$$(uname)" != Linux ] || PATH="$$PATH:/usr/sbin:/sbin" command -v udevadm >/dev/null || \
+	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+	    apt-get update -qq && apt-get install -y -qq --no-install-recommends udev; \
+	  else echo "udevadm is missing; install it (Debian: apt install udev) and repeat"; exit 1; fi
+	@touch $@
 
 clean:
 	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -23,6 +23,7 @@ COMMANDS = {
     "emulate": "Play recorded modules on ptys or TCP ports.",
     "record": "Write a module's conversation to a transcript.",
     "profiles": "List, show, check and test the profiles of the makers.",
+    "udev": "Print udev rules: roles, stable names and permissions for modems.",
     "schema": "Print the JSON Schema of the reports.",
 }
 """Each command is the module of that name here, with its `command`; the text is its line in `--help`."""

@@ -16,9 +16,11 @@ from pathlib import Path
 from atprobe.knowledge import Knowledge, Layout
 from atprobe.model import Role, UsbInfo, UsbInterface
 
-_NO_PORT = re.compile(r"0[13678e]/|e0/|ef/|02/0[6-9a-e]/")
-_NO_PORT_ROLES = (Role.QMI, Role.MBIM, Role.ADB)
-_NO_PORT_DRIVERS = {"cdc_ether", "cdc_ncm", "cdc_mbim", "huawei_cdc_ncm", "qmi_wwan", "rndis_host", "usb-storage"}
+NO_PORT_CLASSES = ("0[13678e]", "e[0f]", "02/0[6-9a-e]")
+"""Starts of class/subclass/protocol of network cards, disks, keyboards and loudspeakers, as patterns."""
+NO_PORT_ROLES = (Role.QMI, Role.MBIM, Role.ADB)
+NO_PORT_DRIVERS = {"cdc_ether", "cdc_ncm", "cdc_mbim", "huawei_cdc_ncm", "qmi_wwan", "rndis_host", "usb-storage"}
+_NO_PORT = re.compile("|".join(f"{start}/" for start in NO_PORT_CLASSES))
 
 NO_HINTS: Mapping[int, Role] = {}
 
@@ -34,11 +36,11 @@ def roles(usb: UsbInfo, knowledge: Knowledge, hints: Mapping[int, Role] = NO_HIN
     by_driver = [layout for layout in rows if layout.driver is not None]
     rows = [layout for layout in rows if layout.driver is None]
     by_class = {each.number: _layout(usb, each, rows) for each in usb.interfaces}
-    table = _ports(knowledge.root)
-    by_number = {number: table.get((usb.vid, usb.pid, number), Role.UNKNOWN) for number in by_class}
-    no_port = {each.number for each in usb.interfaces if _is_no_port(each) or by_class[each.number] in _NO_PORT_ROLES}
+    table = port_table(knowledge.root)
+    by_number = {number: table.get((usb.vid or "", usb.pid or "", number), Role.UNKNOWN) for number in by_class}
+    no_port = {each.number for each in usb.interfaces if _is_no_port(each) or by_class[each.number] in NO_PORT_ROLES}
     elsewhere = any(by_number[number] is not Role.UNKNOWN for number in no_port)
-    if elsewhere or any(_contradict(by_class[number], by_number[number]) for number in by_class):
+    if elsewhere or any(contradict(by_class[number], by_number[number]) for number in by_class):
         by_number, hints = {}, NO_HINTS
     found: dict[int, Role] = {}
     for each in usb.interfaces:
@@ -52,30 +54,31 @@ def is_modem(usb: UsbInfo, knowledge: Knowledge) -> bool:
     """Whether the device's numbers are those of a cellular module: its maker's alone, or known one by one."""
     if usb.vid is None or usb.pid is None:
         return False
-    return usb.vid in knowledge.modem_vendors or (usb.vid, usb.pid) in _known(knowledge.root)
+    return usb.vid in knowledge.modem_vendors or (usb.vid, usb.pid) in known_modems(knowledge.root)
 
 
 def serial_driver(usb: UsbInfo, knowledge: Knowledge) -> str | None:
     """The kernel driver that newer kernels bind to this device's serial interfaces; None where none is known."""
-    return _modems(knowledge.root).get((usb.vid or "", usb.pid or ""))
+    return modem_table(knowledge.root).get((usb.vid or "", usb.pid or ""))
 
 
 def firmware_mode(usb: UsbInfo, knowledge: Knowledge) -> str | None:
     """In which mode for new firmware its numbers are (`qdl`, `fastboot`, `flash-loader`); None where in none."""
-    return _firmware_modes(knowledge.root).get((usb.vid or "", usb.pid or ""))
+    return firmware_modes(knowledge.root).get((usb.vid or "", usb.pid or ""))
 
 
 def _layout(usb: UsbInfo, interface: UsbInterface, rows: Sequence[Layout]) -> Role:
     return next((layout.role for layout in rows if layout.fits(usb, interface)), Role.UNKNOWN)
 
 
-def _contradict(one: Role, other: Role) -> bool:
+def contradict(one: Role, other: Role) -> bool:
+    """Whether both are known and only one of them is a port to talk to."""
     return Role.UNKNOWN not in (one, other) and one.is_control is not other.is_control
 
 
 def _is_no_port(interface: UsbInterface) -> bool:
     """Whether an interface is a network card, a disk, a keyboard or a loudspeaker, whatever stands of its number."""
-    return bool(_NO_PORT.match(interface.triple)) or interface.driver in _NO_PORT_DRIVERS
+    return bool(_NO_PORT.match(interface.triple)) or interface.driver in NO_PORT_DRIVERS
 
 
 def _one_first(found: dict[int, Role]) -> dict[int, Role]:
@@ -92,23 +95,27 @@ def _rows(path: Path) -> csv.DictReader[str]:
 
 
 @cache
-def _ports(root: Path) -> dict[tuple[str | None, str | None, int], Role]:
+def port_table(root: Path) -> dict[tuple[str, str, int], Role]:
+    """`ports.csv`: by vendor id, product id and interface number."""
     rows = _rows(root / "ports.csv")
     return {(row["vid"], row["pid"], int(row["interface"])): Role(row["role"]) for row in rows}
 
 
 @cache
-def _known(root: Path) -> frozenset[tuple[str, str]]:
-    numbered = {(vid or "", pid or "") for vid, pid, _ in _ports(root)}
-    return frozenset(_modems(root)) | frozenset(_firmware_modes(root)) | numbered
+def known_modems(root: Path) -> frozenset[tuple[str, str]]:
+    """Vendor and product ids of all modems that are known one by one."""
+    numbered = {(vid, pid) for vid, pid, _ in port_table(root)}
+    return frozenset(modem_table(root)) | frozenset(firmware_modes(root)) | numbered
 
 
 @cache
-def _modems(root: Path) -> dict[tuple[str, str], str | None]:
+def modem_table(root: Path) -> dict[tuple[str, str], str | None]:
+    """`modems.csv`: the kernel driver, or None, by vendor id and product id."""
     return {(row["vid"], row["pid"]): row["driver"] or None for row in _rows(root / "modems.csv")}
 
 
 @cache
-def _firmware_modes(root: Path) -> dict[tuple[str, str], str]:
+def firmware_modes(root: Path) -> dict[tuple[str, str], str]:
+    """`firmware-modes.csv`: the mode by vendor id and product id."""
     path = root / "firmware-modes.csv"
     return {(row["vid"], row["pid"]): row["mode"] for row in _rows(path)} if path.exists() else {}

@@ -26,7 +26,7 @@ _PORTS = (
     ("/sys/class/mhi_q", re.compile(r"mhi_.+")),
 )
 """The same for ports. Consoles and pseudo terminals have other names and are not even looked at."""
-_HINTS = {
+HINTS = {
     "ID_MM_PORT_TYPE_AT_PRIMARY": Role.AT,
     "ID_MM_PORT_TYPE_AT_SECONDARY": Role.AT_SECONDARY,
     "ID_MM_PORT_TYPE_AT_PPP": Role.PPP,
@@ -159,7 +159,7 @@ def _hso(entry: pyudev.Device) -> Role | None:
 
 
 def _hint(entry: pyudev.Device) -> Role | None:
-    return next((role for key, role in _HINTS.items() if entry.properties.get(key) == "1"), None)
+    return next((role for key, role in HINTS.items() if entry.properties.get(key) == "1"), None)
 
 
 def _driver(entry: pyudev.Device) -> str | None:

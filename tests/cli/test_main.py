@@ -48,7 +48,7 @@ class TestHelp:
     def test_the_contract_is_complete(self) -> None:
         assert {("profiles", name) for name in ("list", "show", "lint", "test")} <= set(ALL)
         assert {
-            (name,) for name in ("scan", "probe", "doctor", "emulate", "record", "demo", "profiles", "schema")
+            (name,) for name in ("scan", "probe", "doctor", "emulate", "record", "demo", "profiles", "udev", "schema")
         } <= set(ALL)
 
     def test_no_command_shows_the_help_and_is_wrong_usage(self, cli: Cli) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from atprobe.discover import firmware_mode, is_modem, roles
-from atprobe.discover._roles import _ports
+from atprobe.discover._roles import port_table
 from atprobe.knowledge import Knowledge, Layout, default_root, load
 from atprobe.model import Role, UsbInfo, UsbInterface
 
@@ -158,10 +158,10 @@ class TestTables:
 
     def test_a_table_is_read_once(self, tmp_path: Path) -> None:
         known = knowledge(tmp_path, ports="2c7c,0125,0,at\n")
-        before = _ports.cache_info().misses
+        before = port_table.cache_info().misses
         for _ in range(50):
             roles(usb(FF), known)
-        assert _ports.cache_info().misses == before + 1
+        assert port_table.cache_info().misses == before + 1
 
 
 class TestModem:
