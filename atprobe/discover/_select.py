@@ -32,7 +32,8 @@ def select(
     and product id (four lower-case hex digits); they narrow the choice among `scanned`. Of a scanned device its
     control ports are taken, the primary AT port first. A modem that has none comes without a path, so that its
     being there is not passed over; any other device without one is left alone. `everything` takes ports of unknown
-    role too, and `usb_direct` the interfaces of modems that no driver is bound to. With `ports` alone nothing else is taken.
+    role too, and `usb_direct` the interfaces of modems that no driver is bound to. With `ports` alone nothing else
+    is taken.
     """
     scanned, ports = tuple(scanned), tuple(ports)
     chosen = list(dict.fromkeys(named(port, scanned) for port in ports))
