@@ -133,6 +133,8 @@ class Device:
     """Its folder below /sys, where the system has one."""
     modem: bool = False
     """True where the bus alone says that this is a cellular module, or holds one."""
+    firmware_mode: str | None = None
+    """In which mode it waits for new firmware (`qdl`, `fastboot`, `flash-loader`); None for a module at work."""
 
     @property
     def place(self) -> str:
@@ -257,6 +259,8 @@ class ProblemKind(StrEnum):
     """No kernel driver is bound to the module, so it has no port."""
     NO_AT_PORT = "no-at-port"
     """The module's present composition has no port that is known to speak AT."""
+    FIRMWARE_MODE = "firmware-mode"
+    """The module waits for new firmware, and nothing in it speaks AT."""
     STORAGE = "storage"
     """The module shows its driver disk and waits to be switched to modem mode."""
     INTERRUPTED = "interrupted"

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from atprobe.discover._roles import NO_HINTS, is_modem, roles
+from atprobe.discover._roles import NO_HINTS, firmware_mode, is_modem, roles
 from atprobe.knowledge import Knowledge
 from atprobe.model import Device, Port, Role, UsbInfo, UsbInterface
 
@@ -50,7 +50,8 @@ def usb_device(
     """The device, or None where it has no port and is no modem.
 
     A modem's interfaces that no driver is bound to become `usb://` ports: those that should speak AT, and where the
-    device has no port at all any that carries bytes. `drivers_known` is False where nobody can tell what is bound.
+    device has no port at all any that carries bytes; but none of a module that waits for new firmware.
+    `drivers_known` is False where nobody can tell what is bound.
     """
     modem = is_modem(usb, knowledge)
     known = roles(usb, knowledge, hints)
@@ -59,7 +60,8 @@ def usb_device(
         Port(path) if number is None else Port(path, role or known.get(number, Role.UNKNOWN), number, bound.get(number))
         for path, number, role in found
     ]
-    if modem and drivers_known:
+    waits = None if any(role.is_control for role in known.values()) else firmware_mode(usb, knowledge)
+    if modem and drivers_known and waits is None:
         taken = {port.interface for port in ports}
         free = [each for each in usb.interfaces if each.driver is None and each.number not in taken]
         ports += [
@@ -70,7 +72,7 @@ def usb_device(
     if not ports and not modem:
         return None
     ports.sort(key=lambda port: (-1 if port.interface is None else port.interface, natural(port.path)))
-    return Device("usb", tuple(ports), usb, sysfs, modem or any(port.role.is_control for port in ports))
+    return Device("usb", tuple(ports), usb, sysfs, modem or any(port.role.is_control for port in ports), waits)
 
 
 def pci_device(paths: Iterable[str], sysfs: str | None = None) -> Device:

@@ -21,6 +21,13 @@ def obstacle(device: Device, knowledge: Knowledge) -> Problem | None:
         return None
     where = called(device)
     usb = device.usb
+    if device.firmware_mode is not None:
+        return Problem(
+            where,
+            ProblemKind.FIRMWARE_MODE,
+            f"waits for new firmware ({device.firmware_mode}) and does not speak AT",
+            "take its power away for some seconds; if it comes back like this it needs its maker's firmware tool",
+        )
     if usb is not None and usb.interfaces and all(i.interface_class == MASS_STORAGE for i in usb.interfaces):
         return Problem(
             where,

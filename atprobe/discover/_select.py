@@ -33,7 +33,7 @@ def select(
     control ports are taken, the primary AT port first. A modem that has none comes without a path, so that its
     being there is not passed over; any other device without one is left alone. `everything` takes ports of unknown
     role too, and `usb_direct` the interfaces of modems that no driver is bound to. With `ports` alone nothing else
-    is taken.
+    is taken. A module that waits for new firmware is talked to in another language, and only by who names its port.
     """
     scanned, ports = tuple(scanned), tuple(ports)
     chosen = list(dict.fromkeys(named(port, scanned) for port in ports))
@@ -66,6 +66,8 @@ def _alone(bus: Literal["uart", "url"], path: str) -> Choice:
 
 
 def _usable(device: Device, everything: bool, usb_direct: bool) -> tuple[str, ...]:
+    if device.firmware_mode is not None:
+        return ()
     ports = [port for port in device.ports if usb_direct or not _is_direct(port)]
     control = [port for port in ports if port.role.is_control]
     if control:

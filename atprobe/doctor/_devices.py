@@ -46,7 +46,7 @@ def unauthorised(device: Device, facts: Facts) -> Iterator[Complaint]:
 
 def firmware_mode(device: Device, facts: Facts) -> Iterator[Complaint]:
     """The module waits for new firmware."""
-    mode = None if device.usb is None else discover.firmware_mode(device.usb, facts.knowledge)
+    mode = device.firmware_mode
     if mode is not None and device.usb is not None:
         yield Complaint(
             Kind.FIRMWARE_MODE,
@@ -251,14 +251,12 @@ def install(host: Host, library: str) -> str | None:
 
 def _obstacle(device: Device, facts: Facts) -> ProblemKind | None:
     problem = discover.obstacle(device, facts.knowledge)
-    if problem is None or (device.usb is not None and discover.firmware_mode(device.usb, facts.knowledge)):
-        return None
-    return problem.kind
+    return None if problem is None else problem.kind
 
 
 def _held_back(device: Device, facts: Facts) -> bool:
     """Whether another check says why there is no AT port."""
-    return any(unauthorised(device, facts)) or any(firmware_mode(device, facts))
+    return any(unauthorised(device, facts))
 
 
 def _free(device: Device, host: Host) -> Iterator[str]:

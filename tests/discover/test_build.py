@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from atprobe.discover import Choice, new_id, obstacle, obstacles
+from atprobe.discover import Choice, new_id, obstacle, obstacles, select
 from atprobe.discover._build import Found, interface_of, natural, pci_device, usb_device
 from atprobe.knowledge import load
 from atprobe.model import Device, Port, ProblemKind, Role, UsbInfo, UsbInterface
@@ -66,6 +68,30 @@ class TestWithoutDriver:
         device = usb_device(ec25(None, None, None), (), KNOWN, drivers_known=False)
         assert device is not None
         assert device.ports == ()
+
+
+class TestFirmwareMode:
+    """A boot loader speaks another language: nothing is sent to it, and nobody looks for a driver."""
+
+    QDL = UsbInfo("05c6", "9008", path="1-1", interfaces=(UsbInterface(0, "ff", "ff", "ff", "qcserial"),))
+
+    def test_it_is_said_and_never_chosen(self) -> None:
+        device = made(self.QDL, Found("/dev/ttyUSB0", 0))
+        assert device.firmware_mode == "qdl"
+        for everything in (False, True):
+            (choice,) = select([device], everything=everything)
+            assert choice.paths == ()
+            assert [problem.kind for problem in obstacles([choice], KNOWN)] == [ProblemKind.FIRMWARE_MODE]
+
+    def test_nor_reached_without_a_driver(self) -> None:
+        bare = replace(self.QDL, interfaces=(UsbInterface(0, "ff", "ff", "ff"),))
+        device = made(bare)
+        assert device.ports == ()
+        assert select([device], usb_direct=True, everything=True) == (Choice(device, ()),)
+
+    def test_a_number_that_a_module_at_work_has_too(self) -> None:
+        usb = UsbInfo("413c", "81b6", path="1-1", interfaces=(UsbInterface(3, "ff", "00", "00", "qcserial"),))
+        assert made(usb, Found("/dev/ttyUSB2", 3)).firmware_mode is None
 
 
 class TestObstacles:
