@@ -16,7 +16,8 @@ help:
 demo: $(VENV)/.run
 	$(BIN)/atprobe demo
 
-test: lint replay unit package
+# On a machine that cannot run the rig (it says why): make lint replay unit package
+test: lint replay unit package rig
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
@@ -28,7 +29,7 @@ lint: $(VENV)/.test
 replay: $(VENV)/.test
 	$(BIN)/atprobe profiles test
 
-unit: $(VENV)/.test $(VENV)/.udev
+unit: $(VENV)/.test $(VENV)/.debian
 	$(BIN)/pytest -n auto
 
 # The wheel, installed where there is no checkout: the profiles have to be in it.
@@ -67,12 +68,16 @@ $(BIN)/pip:
 	    apt-get update -qq && apt-get install -y -qq python3-venv && $(PYTHON) -m venv $(VENV); \
 	  else echo "Python's venv is missing; install it (Debian: apt install python3-venv) and repeat"; exit 1; fi; }
 
-# Our udev rules are tried on udev's own parser.
-$(VENV)/.udev: | $(BIN)/pip
-	@[ "$$(uname)" != Linux ] || PATH="$$PATH:/usr/sbin:/sbin" command -v udevadm >/dev/null || \
+# What some tests run beside atprobe: udev's own parser and recorded buses, and a message bus of their own.
+TOOLS := udevadm umockdev-run dbus-daemon
+PACKAGES := udev umockdev dbus-daemon libusb-1.0-0
+$(VENV)/.debian: | $(BIN)/pip
+	@export PATH="$$PATH:/usr/sbin:/sbin"; \
+	  for tool in $(TOOLS); do command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
+	  [ -z "$$missing" ] || [ "$$(uname)" != Linux ] || \
 	  if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-	    apt-get update -qq && apt-get install -y -qq --no-install-recommends udev; \
-	  else echo "udevadm is missing; install it (Debian: apt install udev) and repeat"; exit 1; fi
+	    apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends $(PACKAGES); \
+	  else echo "missing:$$missing; install them (Debian: apt install $(PACKAGES)) and repeat"; exit 1; fi
 	@touch $@
 
 clean:
