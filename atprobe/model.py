@@ -109,6 +109,15 @@ class UsbInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class PciInfo:
+    """A PCI function: vendor and device id (four lower-case hex digits each), and its slot (`0000:02:00.0`)."""
+
+    vid: str
+    did: str
+    slot: str
+
+
+@dataclass(frozen=True, slots=True)
 class Port:
     """One way to talk to a device: a tty, a wwan character device or a URL.
 
@@ -135,6 +144,7 @@ class Device:
     """True where the bus alone says that this is a cellular module, or holds one."""
     firmware_mode: str | None = None
     """In which mode it waits for new firmware (`qdl`, `fastboot`, `flash-loader`); None for a module at work."""
+    pci: PciInfo | None = None
 
     @property
     def place(self) -> str:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from atprobe.discover._roles import NO_HINTS, firmware_mode, is_modem, roles
 from atprobe.knowledge import Knowledge
-from atprobe.model import Device, Port, Role, UsbInfo, UsbInterface
+from atprobe.model import Device, PciInfo, Port, Role, UsbInfo, UsbInterface
 
 HSO_ROLES = {
     "Control": Role.AT,
@@ -75,10 +75,10 @@ def usb_device(
     return Device("usb", tuple(ports), usb, sysfs, modem or any(port.role.is_control for port in ports), waits)
 
 
-def pci_device(paths: Iterable[str], sysfs: str | None = None) -> Device:
+def pci_device(paths: Iterable[str], sysfs: str | None = None, pci: PciInfo | None = None) -> Device:
     """The wwan and MHI character devices of one PCIe modem. A second AT port of a kind is a secondary one."""
     ports = [Port(path, _pci_role(path.rsplit("/", 1)[-1])) for path in sorted(paths, key=natural)]
-    return Device("pci", tuple(ports), None, sysfs, True)
+    return Device("pci", tuple(ports), sysfs=sysfs, modem=True, pci=pci)
 
 
 def interface_of(name: str) -> int | None:

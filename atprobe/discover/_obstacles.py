@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from atprobe.discover._roles import serial_driver
+from atprobe.discover._roles import pci_modems, serial_driver
 from atprobe.discover._select import Choice
 from atprobe.knowledge import Knowledge
 from atprobe.model import Device, Problem, ProblemKind
@@ -42,6 +42,14 @@ def obstacle(device: Device, knowledge: Knowledge) -> Problem | None:
             "no driver is bound to its serial interfaces, so it has no tty",
             f"try --usb-direct, or let the driver know it: {new_id(device, knowledge)}",
         )
+    if device.pci is not None and not device.ports:
+        driver = pci_modems(knowledge.root).get((device.pci.vid, device.pci.did), "its driver")
+        return Problem(
+            where,
+            ProblemKind.NO_DRIVER,
+            f"no driver has made a port of it ({device.pci.vid}:{device.pci.did})",
+            f"load the driver: modprobe {driver.replace('-', '_')}; a kernel without it is too old for this card",
+        )
     return Problem(
         where,
         ProblemKind.NO_AT_PORT,
@@ -60,6 +68,8 @@ def called(device: Device) -> str:
     """How a device without a usable port is called in a message: where it is, else its first port."""
     if device.usb is not None and device.usb.path:
         return f"usb {device.usb.path}"
+    if device.pci is not None:
+        return f"pci {device.pci.slot}"
     return device.ports[0].path if device.ports else device.bus
 
 

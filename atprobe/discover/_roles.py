@@ -102,6 +102,12 @@ def port_table(root: Path) -> dict[tuple[str, str, int], Role]:
 
 
 @cache
+def pci_modems(root: Path) -> dict[tuple[str, str], str]:
+    """`modems-pci.csv`: the kernel driver by vendor and device id."""
+    return {(row["vid"], row["did"]): row["driver"] for row in _rows(root / "modems-pci.csv")}
+
+
+@cache
 def known_modems(root: Path) -> frozenset[tuple[str, str]]:
     """Vendor and product ids of all modems that are known one by one."""
     numbered = {(vid, pid) for vid, pid, _ in port_table(root)}

@@ -11,14 +11,16 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from atprobe.discover._build import HSO_ROLES, Found, interface_of, natural, pci_device, usb_device
+from atprobe.discover._roles import pci_modems
 from atprobe.knowledge import Knowledge
-from atprobe.model import Device, Port, Role, UsbInfo, UsbInterface
+from atprobe.model import Device, PciInfo, Port, Role, UsbInfo, UsbInterface
 
 if TYPE_CHECKING:
     import pyudev
 
-_USB = ("/sys/bus/usb/devices", re.compile(r"\d+-[\d.]*[1-9](?::\d+\.\d+)?"))
+_USB = ("/sys/bus/usb/devices", re.compile(r"\d+-[1-9][\d.]*(?::\d+\.\d+)?"))
 """Where the kernel lists USB devices and their interfaces, and how those are named that are not a root hub's."""
+_PCI = ("/sys/bus/pci/devices", re.compile(r".*"))
 _PORTS = (
     ("/sys/class/tty", re.compile(r"tty[A-Z].*")),
     ("/sys/class/usbmisc", re.compile(r"cdc-wdm\d+")),
@@ -59,7 +61,9 @@ def devices(knowledge: Knowledge) -> tuple[Device, ...]:
     context = _context()
     usb = _usb_devices(_entries(context, *_USB))
     alone: list[Device] = []
-    pci: defaultdict[str, list[str]] = defaultdict(list)
+    cards = pci_modems(knowledge.root)
+    pci = {entry.sys_path: entry for entry in _entries(context, *_PCI) if _pci_ids(entry) in cards}
+    nodes: defaultdict[str, list[str]] = defaultdict(list, {place: [] for place in pci})
     for entry in (entry for listed in _PORTS for entry in _entries(context, *listed)):
         if (interface := _above(entry.sys_path, usb)) is not None:
             place, number = interface
@@ -70,13 +74,14 @@ def devices(knowledge: Knowledge) -> tuple[Device, ...]:
             if not (_is_virtual(entry.sys_path) or _text(entry, "type") == _ABSENT):
                 alone.append(Device("uart", (Port(entry.device_node, driver=_driver(entry)),), sysfs=entry.sys_path))
         elif (parent := entry.find_parent("pci")) is not None:
-            pci[parent.sys_path].append(entry.device_node)
+            pci.setdefault(parent.sys_path, parent)
+            nodes[parent.sys_path].append(entry.device_node)
         else:
-            pci[os.path.dirname(entry.sys_path)].append(entry.device_node)
+            nodes[os.path.dirname(entry.sys_path)].append(entry.device_node)
     found = (usb_device(_info(each), each.ports, knowledge, each.hints, place) for place, each in usb.items())
     return (
         *sorted((each for each in found if each is not None), key=lambda device: natural(device.sysfs or "")),
-        *(pci_device(paths, sysfs) for sysfs, paths in sorted(pci.items())),
+        *(pci_device(paths, place, _pci_info(pci.get(place))) for place, paths in sorted(nodes.items())),
         *sorted(alone, key=lambda device: natural(device.ports[0].path)),
     )
 
@@ -146,6 +151,16 @@ def _info(each: _Usb) -> UsbInfo:
         path=each.entry.sys_name,
         interfaces=tuple(sorted(each.interfaces, key=lambda interface: interface.number)),
     )
+
+
+def _pci_ids(entry: pyudev.Device) -> tuple[str, str]:
+    """Vendor and device id from the uevent property `PCI_ID=14C3:4D75`."""
+    vid, _, did = (entry.properties.get("PCI_ID") or "").lower().partition(":")
+    return vid.zfill(4), did.zfill(4)
+
+
+def _pci_info(entry: pyudev.Device | None) -> PciInfo | None:
+    return None if entry is None else PciInfo(*_pci_ids(entry), entry.sys_name)
 
 
 def _text(entry: pyudev.Device, attribute: str) -> str | None:

@@ -65,6 +65,7 @@ def _device(device: Device) -> dict[str, Any]:
     return {
         "bus": device.bus,
         "usb": None if device.usb is None else _usb(device.usb),
+        "pci": None if device.pci is None else asdict(device.pci),
         "modem": device.modem,
         "ports": [
             {

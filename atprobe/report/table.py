@@ -126,6 +126,8 @@ def _devices(modules: Sequence[Module], view: View) -> list[str]:
 
 def _device(device: Device) -> tuple[str, str]:
     """Where a device is, and what it calls itself."""
+    if device.pci is not None:
+        return f"{device.bus} {device.pci.slot}", f"{device.pci.vid}:{device.pci.did}"
     if device.usb is None:
         return device.bus, "-"
     usb = device.usb

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from atprobe.discover._udev import _USB
 from hil.rig.devices import DECOYS, DEVICES, MODEMS
 
 BUSES = Path(__file__).parent / "buses"
@@ -100,6 +101,14 @@ def test_a_module_without_a_driver_has_usb_ports_and_a_way_out(everything: list[
     assert problem["port"] == f"usb {place}"
 
 
+@pytest.mark.parametrize(
+    ("name", "wanted"),
+    [("1-1", True), ("1-10", True), ("3-1.4.10", True), ("1-10:1.12", True), ("1-0:1.0", False), ("usb1", False)],
+)
+def test_root_hubs_are_not_looked_at(name: str, wanted: bool) -> None:
+    assert (_USB[1].fullmatch(name) is not None) is wanted
+
+
 class TestHints:
     """What ModemManager's rules left in udev's database counts where nothing better is known."""
 
@@ -123,7 +132,7 @@ class TestHints:
 
 class TestOthers:
     PCI = (
-        "P: /devices/pci0000:00/0000:00:1c.0/0000:02:00.0\nE: SUBSYSTEM=pci\nE: DRIVER=mtk_t7xx\n\n"
+        "P: /devices/pci0000:00/0000:00:1c.0/0000:02:00.0\nE: SUBSYSTEM=pci\nE: PCI_ID=14C3:4D75\n\n"
         "P: /devices/pci0000:00/0000:00:1c.0/0000:02:00.0/wwan/wwan0\nE: SUBSYSTEM=wwan\nE: DEVTYPE=wwan_dev\n\n"
         "P: /devices/pci0000:00/0000:00:1c.0/0000:02:00.0/wwan/wwan0/wwan0{name}\nN: wwan0{name}\n"
         "E: SUBSYSTEM=wwan\nE: DEVTYPE=wwan_port\nE: DEVNAME=/dev/wwan0{name}\n\n"
@@ -140,11 +149,18 @@ class TestOthers:
                 blocks[block.partition("\n")[0]] = block
         (device,) = (each["device"] for each in scanned("\n\n".join(blocks.values()) + "\n\n"))
         assert device["bus"] == "pci"
+        assert device["pci"] == {"vid": "14c3", "did": "4d75", "slot": "0000:02:00.0"}
         assert [(port["path"], port["role"]) for port in device["ports"]] == [
             ("/dev/wwan0at0", "at"),
             ("/dev/wwan0at1", "at-secondary"),
             ("/dev/wwan0mbim0", "mbim"),
         ]
+
+    @pytest.mark.parametrize(("ids", "listed"), [("14C3:4D75", True), ("8086:7560", True), ("8086:10D3", False)])
+    def test_a_card_without_a_port_is_listed_if_it_is_a_modem(self, scanned: Scan, ids: str, listed: bool) -> None:
+        found = scanned(f"P: /devices/pci0000:00/0000:02:00.0\nE: SUBSYSTEM=pci\nE: PCI_ID={ids}\n\n")
+        assert [each["kind"] for each in found if "kind" in each] == ["no-driver"] * listed
+        assert len(found) == 2 * listed
 
     def test_a_uart_is_listed_and_a_slot_without_hardware_is_not(self, scanned: Scan) -> None:
         text = self.UART.format(name="ttyAMA0", more="A: type=32\\n\n")

@@ -62,6 +62,7 @@ class TestDocument:
                         {"number": 2, "class": "ff", "subclass": "00", "protocol": "00", "driver": "option"}
                     ],
                 },
+                "pci": None,
                 "modem": True,
                 "ports": [
                     {"path": "/dev/ttyUSB2", "role": "at", "interface": 2, "driver": "option", "probed": True},
