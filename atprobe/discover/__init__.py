@@ -2,7 +2,7 @@
 
 from atprobe.discover._listing import libusb_works
 from atprobe.discover._obstacles import called, new_id, obstacle, obstacles
-from atprobe.discover._roles import firmware_mode, is_modem, roles, serial_driver
+from atprobe.discover._roles import firmware_mode, is_modem, pci_driver, roles, serial_driver
 from atprobe.discover._rules import DEFAULT_GROUP, udev_rules
 from atprobe.discover._scan import Scan, scan
 from atprobe.discover._select import Choice, named, select
@@ -22,6 +22,7 @@ __all__ = [
     "new_id",
     "obstacle",
     "obstacles",
+    "pci_driver",
     "roles",
     "scan",
     "select",

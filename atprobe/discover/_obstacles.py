@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from atprobe.discover._roles import pci_modems, serial_driver
+from atprobe.discover._roles import pci_driver, serial_driver
 from atprobe.discover._select import Choice
 from atprobe.knowledge import Knowledge
 from atprobe.model import Device, Problem, ProblemKind
@@ -43,12 +43,11 @@ def obstacle(device: Device, knowledge: Knowledge) -> Problem | None:
             f"try --usb-direct, or let the driver know it: {new_id(device, knowledge)}",
         )
     if device.pci is not None and not device.ports:
-        driver = pci_modems(knowledge.root).get((device.pci.vid, device.pci.did), "its driver")
         return Problem(
             where,
             ProblemKind.NO_DRIVER,
             f"no driver has made a port of it ({device.pci.vid}:{device.pci.did})",
-            f"load the driver: modprobe {driver.replace('-', '_')}; a kernel without it is too old for this card",
+            f"load its driver: modprobe {pci_driver(device.pci, knowledge)}; a kernel that has none is too old for it",
         )
     return Problem(
         where,

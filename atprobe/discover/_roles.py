@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 
 from atprobe.knowledge import Knowledge, Layout
-from atprobe.model import Role, UsbInfo, UsbInterface
+from atprobe.model import PciInfo, Role, UsbInfo, UsbInterface
 
 NO_PORT_CLASSES = ("0[13678e]", "e[0f]", "02/0[6-9a-e]")
 """Starts of class/subclass/protocol of network cards, disks, keyboards and loudspeakers, as patterns."""
@@ -60,6 +60,11 @@ def is_modem(usb: UsbInfo, knowledge: Knowledge) -> bool:
 def serial_driver(usb: UsbInfo, knowledge: Knowledge) -> str | None:
     """The kernel driver that newer kernels bind to this device's serial interfaces; None where none is known."""
     return modem_table(knowledge.root).get((usb.vid or "", usb.pid or ""))
+
+
+def pci_driver(pci: PciInfo, knowledge: Knowledge) -> str | None:
+    """The kernel module that makes ports of this card; None where none is known."""
+    return pci_modems(knowledge.root).get((pci.vid, pci.did))
 
 
 def firmware_mode(usb: UsbInfo, knowledge: Knowledge) -> str | None:

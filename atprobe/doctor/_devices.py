@@ -113,9 +113,31 @@ def no_driver(device: Device, facts: Facts) -> Iterator[Complaint]:
     yield Complaint(Kind.NO_DRIVER, Gravity.STOPS, what, why, fix, then, place)
 
 
+def no_pci_driver(device: Device, facts: Facts) -> Iterator[Complaint]:
+    """A PCIe card of which no driver has made a port."""
+    driver = None if device.pci is None else discover.pci_driver(device.pci, facts.knowledge)
+    if device.pci is None or driver is None or _obstacle(device, facts) is not ProblemKind.NO_DRIVER:
+        return
+    host, then = facts.host, None
+    fix: str | None = as_root(host.person, "modprobe", driver)
+    match host.driver(driver):
+        case Driver.LOADED:
+            why = f"its driver {driver} is loaded; the kernel's log says what keeps it"
+            fix = script_as_root(host.person, f"dmesg | grep {shlex.quote(device.pci.slot)}")
+        case Driver.ABSENT:
+            why, fix = f"this kernel ({host.release}) has no driver {driver}", None
+            then = "a newer kernel, or the maker's own driver, has one"
+        case Driver.AVAILABLE:
+            why = f"its driver {driver} is not loaded"
+        case Driver.UNKNOWN:
+            why = f"the kernel's modules are not to be seen from here; what is wanted is its driver {driver}"
+    what = f"no driver has made a port of it ({device.pci.vid}:{device.pci.did})"
+    yield Complaint(Kind.NO_DRIVER, Gravity.STOPS, what, why, fix, then, (discover.called(device),))
+
+
 def no_libusb(device: Device, facts: Facts) -> Iterator[Complaint]:
     """The way around a missing driver is closed too."""
-    if facts.libusb or _obstacle(device, facts) is not ProblemKind.NO_DRIVER:
+    if facts.libusb or device.usb is None or _obstacle(device, facts) is not ProblemKind.NO_DRIVER:
         return
     yield Complaint(
         Kind.NO_LIBUSB,
@@ -279,4 +301,14 @@ def _modaliases(device: Device, host: Host) -> Iterator[str]:
             yield alias
 
 
-CHECKS = (unauthorised, firmware_mode, storage, no_driver, no_libusb, no_at_port, autosuspend, modem_manager)
+CHECKS = (
+    unauthorised,
+    firmware_mode,
+    storage,
+    no_driver,
+    no_pci_driver,
+    no_libusb,
+    no_at_port,
+    autosuspend,
+    modem_manager,
+)

@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from atprobe.discover._build import Found, usb_device
-from atprobe.doctor import Gravity, Kind
+from atprobe.discover._build import Found, pci_device, usb_device
+from atprobe.doctor import Complaint, Gravity, Kind
 from atprobe.doctor import _devices as devices
 from atprobe.link import Holder
-from atprobe.model import Device, Port, Role, UsbInfo, UsbInterface
+from atprobe.model import Device, PciInfo, Port, Role, UsbInfo, UsbInterface
 from tests.doctor.machine import KNOWN, MODULES, PORT, ROOT, SYSFS, Machine, modem, only, uart
 
 ALIAS = "usb:v2C7Cp0125d0318dcEFdsc02dp01icFFisc00ip00in02"
@@ -59,6 +59,30 @@ def test_storage(machine: Machine) -> None:
     machine.commands.add("usb_modeswitch")
     assert "not installed" not in only(devices.storage(device, machine.facts()), Kind.STORAGE).why
     assert list(devices.storage(modem(), machine.facts())) == []
+
+
+class TestNoPciDriver:
+    CARD = pci_device((), "/sys/devices/pci0000:00/0000:02:00.0", PciInfo("14c3", "4d75", "0000:02:00.0"))
+
+    def found(self, machine: Machine) -> Complaint:
+        return only(devices.no_pci_driver(self.CARD, machine.facts()), Kind.NO_DRIVER)
+
+    def test_not_loaded(self, machine: Machine) -> None:
+        machine.file(f"{MODULES}/modules.dep", "kernel/drivers/net/wwan/t7xx/mtk_t7xx.ko:\n")
+        assert self.found(machine).fix == "sudo modprobe mtk_t7xx"
+
+    def test_this_kernel_has_none(self, machine: Machine) -> None:
+        machine.file(f"{MODULES}/modules.dep", "kernel/drivers/usb/serial/option.ko:\n")
+        assert "has no driver mtk_t7xx" in self.found(machine).why
+        assert self.found(machine).fix is None
+
+    def test_loaded_and_without_a_port(self, machine: Machine) -> None:
+        machine.folder("/sys/module/mtk_t7xx")
+        assert self.found(machine).fix == "sudo sh -c 'dmesg | grep 0000:02:00.0'"
+
+    def test_none_where_there_is_a_port(self, machine: Machine) -> None:
+        card = pci_device(["/dev/wwan0at0"], self.CARD.sysfs, self.CARD.pci)
+        assert list(devices.no_pci_driver(card, machine.facts())) == []
 
 
 class TestNoDriver:
