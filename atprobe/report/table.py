@@ -43,7 +43,7 @@ def event_line(event: Event, time: str, view: View) -> str:
         return ""
     where, name = _device(event.device)
     if event.kind is EventKind.FAILED:
-        said = "; ".join(sentence(problem) for problem in event.problems)
+        said = "; ".join(sentence(problem).removeprefix(f"{where}: ") for problem in event.problems)
     elif event.module is None:
         said = name
     else:

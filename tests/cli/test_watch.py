@@ -70,6 +70,11 @@ class TestOutput:
         watched.events = [FAILED]
         assert PROBLEM.message in cli("watch").out
 
+    def test_the_device_is_named_once(self, cli: Cli, watched: Watched) -> None:
+        problem = replace(PROBLEM, port="usb 1-1.2", message="no driver is bound")
+        watched.events = [replace(FAILED, problems=(problem,))]
+        assert cli("watch").out[8:] == "  failed      usb 1-1.2  no driver is bound. Check the cable.\n"
+
     def test_jsonl_is_as_the_schema_says(self, cli: Cli, watched: Watched) -> None:
         watched.events = [ADDED, IDENTIFIED, FAILED, REMOVED]
         lines = [json.loads(line) for line in cli("watch", "--format", "jsonl").out.splitlines()]
