@@ -1,6 +1,7 @@
 """Nothing a test does reaches the state folder of the person who runs it, or the system's message bus."""
 
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -29,6 +30,15 @@ def _no_system_bus() -> Iterator[None]:
         del os.environ["DBUS_SYSTEM_BUS_ADDRESS"]
     else:
         os.environ["DBUS_SYSTEM_BUS_ADDRESS"] = before
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _signals_arrive() -> None:
+    """Who runs the tests in the background, or under nohup, ignores signals, and what a test starts would do so too."""
+    for name, handler in (("SIGINT", signal.default_int_handler), ("SIGHUP", signal.SIG_DFL)):
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 @pytest.fixture
