@@ -109,6 +109,24 @@ def test_root_hubs_are_not_looked_at(name: str, wanted: bool) -> None:
     assert (_USB[1].fullmatch(name) is not None) is wanted
 
 
+def test_without_libudev_the_same_serial_ports_have_the_same_roles(
+    everything: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    (tmp_path / "bus.umockdev").write_text(bus(DEVICES))
+    body = "import sys; sys.modules['pyudev'] = None; sys.argv[:] = ['atprobe', 'scan', '--format', 'json']"
+    run = ["umockdev-run", "-d", str(tmp_path / "bus.umockdev"), "--", sys.executable, "-c"]
+    done = subprocess.run(
+        [*run, f"{body}; from atprobe.cli import main; main()"], capture_output=True, text=True, timeout=60, check=False
+    )
+
+    assert "libudev is not here" in done.stderr
+    without, with_udev = usb(json.loads(done.stdout)["modules"]), usb(everything)
+    assert set(without) == set(with_udev)
+    for place, device in with_udev.items():
+        assert without[place]["modem"] is device["modem"]
+        assert without[place]["ports"] == [port for port in device["ports"] if "cdc-wdm" not in port["path"]]
+
+
 class TestHints:
     """What ModemManager's rules left in udev's database counts where nothing better is known."""
 
