@@ -65,7 +65,7 @@ def test_whoever_asks_for_everything_does_touch_them(rig: Rig) -> None:
     rig.plug(*DECOYS)
 
     ids = ("--usb", "2341:0043", "--usb", "0403:6001")
-    run = rig.atprobe("probe", "--all", *ids, "--timeout", "1", "--format", "json")
+    run = rig.atprobe("probe", "--all", *ids, "--timeout", "0.5", "--format", "json")
 
     assert run.code == 3
     assert [problem["kind"] for problem in run.json["problems"]] == ["silent"] * 2
@@ -81,6 +81,8 @@ def test_a_mistaken_table_does_touch_them(rig: Rig, tmp_path: Path) -> None:
     with subprocess.Popen([sys.executable, "-c", MISTAKEN, str(tmp_path), "watch"], stdout=subprocess.DEVNULL) as watch:
         try:
             wait(lambda: rig.touched("arduino").get("0 received"), what="a byte")
+            watch.terminate()
+            watch.wait(20)  # it has a lock to remove
         finally:
             watch.kill()
 

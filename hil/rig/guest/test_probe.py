@@ -8,20 +8,6 @@ from hil.rig.guest.conftest import Rig
 BOUND = tuple(name for name in MODEMS if name != "unbound")
 
 
-def test_each_modem_is_identified_on_its_at_port(rig: Rig) -> None:
-    rig.plug(*DEVICES)
-    names = {rig.tty(name): name for name in BOUND}
-
-    run = rig.atprobe("probe", *(word for tty in names for word in ("--port", tty)), "--format", "json")
-
-    assert run.code == 0, run.err
-    found = {}
-    for module in run.json["modules"]:
-        (port,) = (port for port in module["device"]["ports"] if port["probed"])
-        found[names[port["path"]]] = (module["identity"]["maker"], module["identity"]["model"])
-    assert found == {name: (DEVICES[name].maker, DEVICES[name].model) for name in BOUND}
-
-
 def test_every_modem_with_a_driver_is_found_on_one_port_and_nothing_else_is_touched(rig: Rig) -> None:
     rig.plug(*DEVICES)
 
@@ -30,8 +16,11 @@ def test_every_modem_with_a_driver_is_found_on_one_port_and_nothing_else_is_touc
     assert run.code == 3, "one modem has no driver"
     plugged = rig.bench.plugged()
     names = {path: name for name, path in plugged.items()}
-    found = {names[module["device"]["usb"]["path"]]: module["identity"]["model"] for module in run.json["modules"]}
-    assert found == {name: DEVICES[name].model for name in BOUND}
+    found = {
+        names[module["device"]["usb"]["path"]]: (module["identity"]["maker"], module["identity"]["model"])
+        for module in run.json["modules"]
+    }
+    assert found == {name: (DEVICES[name].maker, DEVICES[name].model) for name in BOUND}
     (problem,) = run.json["problems"]
     assert (problem["port"], problem["kind"]) == (f"usb {plugged['unbound']}", "no-driver")
     assert {name: rig.touched(name) for name in DECOYS} == {name: {} for name in DECOYS}
