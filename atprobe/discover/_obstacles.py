@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from atprobe.discover._roles import pci_driver, serial_driver
 from atprobe.discover._select import Choice
 from atprobe.knowledge import Knowledge
-from atprobe.model import Device, Problem, ProblemKind
+from atprobe.model import Device, Problem, ProblemKind, Role
 
 MASS_STORAGE = "08"
 """bInterfaceClass of a disk (USB Mass Storage Class Specification Overview)."""
@@ -53,7 +53,7 @@ def obstacle(device: Device, knowledge: Knowledge) -> Problem | None:
         where,
         ProblemKind.NO_AT_PORT,
         f"has no port that is known to speak AT{_shows(device)}",
-        "name a port with --port, try --all, or switch the module to a composition with an AT port",
+        f"name a port with --port, {_ask_all(device)}or switch the module to a composition with an AT port",
     )
 
 
@@ -78,6 +78,14 @@ def new_id(device: Device, knowledge: Knowledge) -> str:
     driver = serial_driver(device.usb, knowledge) or _CONSUMER
     folder = f"/sys/bus/usb-serial/drivers/{_SERIAL_NAMES.get(driver, driver)}"
     return f"modprobe {driver}; echo {device.usb.vid} {device.usb.pid} > {folder}/new_id"
+
+
+def _ask_all(device: Device) -> str:
+    """What asks all ports of this device that may be for AT, and none of other devices'."""
+    if all(port.role is not Role.UNKNOWN for port in device.ports):
+        return ""
+    ids = f" --usb {device.usb.vid}:{device.usb.pid}" if device.usb is not None else ""
+    return f"try --all{ids}, "
 
 
 _SERIAL_NAMES = {"option": "option1"}

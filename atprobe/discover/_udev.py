@@ -6,6 +6,7 @@ import os
 import re
 import threading
 from collections import defaultdict
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -64,7 +65,7 @@ def devices(knowledge: Knowledge) -> tuple[Device, ...]:
     cards = pci_modems(knowledge.root)
     pci = {entry.sys_path: entry for entry in _entries(context, *_PCI) if _pci_ids(entry) in cards}
     nodes: defaultdict[str, list[str]] = defaultdict(list, {place: [] for place in pci})
-    for entry in (entry for listed in _PORTS for entry in _entries(context, *listed)):
+    for entry in _ports(context):
         if (interface := _above(entry.sys_path, usb)) is not None:
             place, number = interface
             usb[place].ports.append(Found(entry.device_node, number, _hso(entry)))
@@ -110,6 +111,14 @@ def _entries(context: pyudev.Context, folder: str, names: re.Pattern[str]) -> li
                 with suppress(pyudev.DeviceNotFoundError):  # it was unplugged since
                     found.append(pyudev.Devices.from_sys_path(context, f"{folder}/{name}"))
     return found
+
+
+def _ports(context: pyudev.Context) -> Iterator[pyudev.Device]:
+    """Every port that has a device node. One that is just being unplugged loses its properties before its folder."""
+    for listed in _PORTS:
+        for entry in _entries(context, *listed):
+            if entry.device_node is not None:
+                yield entry
 
 
 def _usb_devices(entries: list[pyudev.Device]) -> dict[str, _Usb]:

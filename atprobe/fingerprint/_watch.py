@@ -20,6 +20,8 @@ PASSING = frozenset(
 )
 """Problems that a module which was just plugged in may have for a moment."""
 OBSTACLE_SECONDS = 2.0
+LEAVING_SECONDS = 1.0
+"""How long the word that a device was unplugged may come after its ports failed."""
 STOP_SECONDS = 0.2
 
 Ask = Callable[[Target, threading.Event], Outcome]
@@ -79,6 +81,8 @@ def watch(
             return
         for pause in (*RETRY_SECONDS, None):
             outcome = ask(Target(*entry.choice), entry.gone)
+            if not outcome.modules and entry.gone.wait(LEAVING_SECONDS):
+                return
             items.put((entry, outcome))
             if outcome.modules or pause is None or not any(each.kind in PASSING for each in outcome.problems):
                 return

@@ -121,6 +121,14 @@ class TestObstacles:
         assert problem is not None
         assert problem.kind is ProblemKind.NO_AT_PORT
         assert "mbim" in problem.message
+        assert "--all" not in problem.hint, "there is nothing more to ask"
+
+    def test_what_else_there_is_to_ask_leaves_other_devices_alone(self) -> None:
+        new = UsbInfo("2c7c", "9999", path="1-1", interfaces=(UsbInterface(2, "ff", "00", "00", "option"),))
+        problem = obstacle(made(new, Found("/dev/ttyUSB2", 2)), KNOWN)
+        assert problem is not None
+        assert problem.kind is ProblemKind.NO_AT_PORT
+        assert "try --all --usb 2c7c:9999, or" in problem.hint
 
     def test_a_disk_waits_to_be_switched(self) -> None:
         disk = UsbInfo("2c7c", "0125", path="1-1", interfaces=(UsbInterface(0, "08", "06", "50", "usb-storage"),))

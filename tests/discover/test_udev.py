@@ -148,6 +148,12 @@ class TestHints:
         assert self.roles(scanned(text)) == ["diag", "gnss", "at", "at-secondary", "qmi"]
 
 
+def test_a_port_that_is_just_leaving_has_no_name_and_is_left_out(scanned: Scan) -> None:
+    text = re.sub(r"N: ttyUSB10\n|E: DEVNAME=/dev/ttyUSB10\n", "", bus(["ec25"]))
+    (device,) = usb(scanned(text)).values()
+    assert [port["interface"] for port in device["ports"]] == [0, 1, 3, 4]
+
+
 class TestOthers:
     PCI = (
         "P: /devices/pci0000:00/0000:00:1c.0/0000:02:00.0\nE: SUBSYSTEM=pci\nE: PCI_ID=14C3:4D75\n\n"

@@ -112,6 +112,18 @@ class TestNoDriver:
         machine.folder("/sys/module/option")
         assert self.fix(machine, "taken it off") == "echo 1-1:1.2 | sudo tee /sys/bus/usb/drivers/option/bind"
 
+    def test_patterns_of_other_numbers_are_not_even_compared(
+        self, machine: Machine, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A kernel has some thousands of them, which took seconds on a small machine."""
+        start = ALIAS[: ALIAS.index("d", len("usb:v2C7Cp"))]
+        patterns = [f"usb:v05C6p{number:04X}d*" for number in range(1000)] + ["usb:v*p*d*ic03*", f"{start}d[0-9]*"]
+        machine.file(f"{MODULES}/modules.alias", "".join(f"alias {pattern} option\n" for pattern in patterns))
+        compared: list[str] = []
+        monkeypatch.setattr("atprobe.doctor._host.fnmatchcase", lambda _, pattern: compared.append(pattern))
+        assert machine.host.drivers_for(ALIAS) == []
+        assert compared == patterns[-2:]
+
     def test_does_not_know_the_number(self, machine: Machine) -> None:
         machine.folder("/sys/module/option")
         machine.file(f"{SYSFS}/1-1:1.2/modalias", ALIAS)

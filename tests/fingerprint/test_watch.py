@@ -93,6 +93,7 @@ class Watching:
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(room, "RETRY_SECONDS", (0.01, 0.01))
     monkeypatch.setattr(room, "OBSTACLE_SECONDS", 0.05)
+    monkeypatch.setattr(room, "LEAVING_SECONDS", 0.01)
     monkeypatch.setattr(room, "STOP_SECONDS", 0.02)
 
 
@@ -124,6 +125,25 @@ def test_one_that_does_not_answer_yet_is_asked_again() -> None:
     with Watching(lambda target, gone: next(answers) or identified(target)) as watching:
         watching.send(Change(True, modem(PATH)))
         assert watching.kinds(4) == ["added", "failed", "failed", "identified"]
+
+
+@pytest.mark.parametrize("kind", [ProblemKind.VANISHED, ProblemKind.MISSING])
+def test_one_that_is_unplugged_meanwhile_has_not_failed(kind: ProblemKind, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its ports fail before the word comes that it is gone."""
+    monkeypatch.setattr(room, "LEAVING_SECONDS", SECONDS)
+    asked = threading.Event()
+
+    def ask(target: Target, gone: threading.Event) -> Outcome:
+        asked.set()
+        return failed(kind)
+
+    with Watching(ask) as watching:
+        watching.send(Change(True, modem(PATH)))
+        assert watching.kinds(1) == ["added"]
+        assert asked.wait(SECONDS)
+        watching.send(Change(False, modem(PATH)))
+        assert watching.kinds(1) == ["removed"]
+        assert watching.quiet()
 
 
 def test_it_is_given_up_after_a_while() -> None:

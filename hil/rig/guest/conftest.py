@@ -7,7 +7,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     if not SOCKET.parent.is_dir():
         for item in items:
             item.add_marker(pytest.mark.skip(reason="only in the virtual machine: python -m hil.rig"))
+
+
+_FIGURES = pytest.StashKey[list[str]]()
+Figure = Callable[[str], None]
+
+
+@pytest.fixture
+def figure(pytestconfig: pytest.Config) -> Figure:
+    """Says a measured figure at the end of the run, for people to read; it is asserted by nobody."""
+    return pytestconfig.stash.setdefault(_FIGURES, []).append
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    for line in config.stash.get(_FIGURES, []):
+        terminalreporter.write_line(f"rig: {line}")
 
 
 @dataclass(frozen=True)
@@ -109,13 +124,19 @@ class Rig:
         command = [sys.executable, "-m", "atprobe", *arguments]
         return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
-    def atprobe(self, *arguments: str, seconds: float = 60) -> Run:
-        """Run atprobe to its end."""
+    @contextmanager
+    def running(self, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+        """atprobe while it runs; killed at the end, if it has not ended by itself."""
         with self.start(*arguments) as process:
             try:
-                out, err = process.communicate(timeout=seconds)
+                yield process
             finally:
                 process.kill()
+
+    def atprobe(self, *arguments: str, seconds: float = 60) -> Run:
+        """Run atprobe to its end."""
+        with self.running(*arguments) as process:
+            out, err = process.communicate(timeout=seconds)
         return Run(process.returncode, out, err)
 
 
