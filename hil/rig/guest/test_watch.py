@@ -24,7 +24,7 @@ IDENTIFIED_SECONDS = 4.0
 """From an AT port's appearance to its module's name, at most. On an emulated processor beside other work 1.8 s were
 seen, and 0.4 s mostly: 2 s are meant for real ones, and hold here without much to spare."""
 PLUGS = 100
-PLUGGING_SECONDS = 12
+PLUGGING_SECONDS = 7
 """After so long no more plugs are begun: how many there were is said at the end of the run."""
 
 
