@@ -119,9 +119,10 @@ def test_who_may_not_open_a_port_is_told_so(rig: Rig, tmp_path: Path) -> None:
 
 def test_nothing_is_said_of_what_is_no_modem(rig: Rig) -> None:
     rig.plug(*DECOYS)
+    known = knowledge.load()
 
-    run = rig.atprobe(*DOCTOR)
+    checkup = doctor.examine(discover.scan(known), known)
 
-    assert (run.code, run.json["devices"]) == (4, [])
-    assert [complaint["kind"] for complaint in run.json["host"]] == ["nothing"]
+    assert checkup.patients == ()
+    assert [complaint.kind for complaint in checkup.host] == ["nothing"]
     assert {name: rig.touched(name) for name in DECOYS} == {name: {} for name in DECOYS}
