@@ -76,11 +76,13 @@ def test_a_mistaken_table_does_touch_them(rig: Rig, tmp_path: Path) -> None:
     """Proves that the tests here can fail: with an Arduino taken for a modem, `watch` asks it."""
     (tmp_path / "ports.csv").write_text("vid,pid,interface,role\n2341,0043,0,at\n")
     (tmp_path / "modems.csv").write_text("vid,pid,driver\n")
+    (tmp_path / "modems-pci.csv").write_text("vid,did,driver\n")
     rig.plug(*DECOYS)
 
     with subprocess.Popen([sys.executable, "-c", MISTAKEN, str(tmp_path), "watch"], stdout=subprocess.DEVNULL) as watch:
         try:
-            wait(lambda: rig.touched("arduino").get("0 received"), what="a byte")
+            wait(lambda: rig.touched("arduino").get("0 received") or watch.poll() is not None, what="a byte")
+            assert watch.poll() is None
             watch.terminate()
             watch.wait(20)  # it has a lock to remove
         finally:
