@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from atprobe.knowledge import default_root
 from hil.rig.control import wait
 from hil.rig.devices import DECOYS
 from hil.rig.guest.conftest import Rig
@@ -76,14 +74,15 @@ def test_whoever_asks_for_everything_does_touch_them(rig: Rig) -> None:
 
 def test_a_mistaken_table_does_touch_them(rig: Rig, tmp_path: Path) -> None:
     """Proves that the tests here can fail: with an Arduino taken for a modem, `watch` asks it."""
-    for table in default_root().glob("*.csv"):
-        shutil.copy(table, tmp_path)
     (tmp_path / "ports.csv").write_text("vid,pid,interface,role\n2341,0043,0,at\n")
+    (tmp_path / "modems.csv").write_text("vid,pid,driver\n")
+    (tmp_path / "modems-pci.csv").write_text("vid,did,driver\n")
     rig.plug(*DECOYS)
 
     with subprocess.Popen([sys.executable, "-c", MISTAKEN, str(tmp_path), "watch"], stdout=subprocess.DEVNULL) as watch:
         try:
-            wait(lambda: rig.touched("arduino").get("0 received"), what="a byte")
+            wait(lambda: rig.touched("arduino").get("0 received") or watch.poll() is not None, what="a byte")
+            assert watch.poll() is None
             watch.terminate()
             watch.wait(20)  # it has a lock to remove
         finally:

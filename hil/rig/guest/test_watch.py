@@ -21,8 +21,8 @@ from hil.rig.guest.conftest import Figure, Rig
 
 BOUND = tuple(name for name in MODEMS if name != "unbound")
 IDENTIFIED_SECONDS = 4.0
-"""From an AT port's appearance to its module's name, at most. On an emulated processor beside other work 1.8 s were
-seen, and 0.4 s mostly: 2 s are meant for real ones, and hold here without much to spare."""
+"""From an AT port's appearance to its module's name, at most. On an emulated processor beside other work 2.1 s were
+seen, and 0.5 s mostly: the 2 s that are wanted of a real one are not to be relied on here."""
 PLUGS = 100
 PLUGGING_SECONDS = 7
 """After so long no more plugs are begun: how many there were is said at the end of the run."""
