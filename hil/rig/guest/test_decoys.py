@@ -1,8 +1,10 @@
-"""Serial devices that are no modems are left alone by everything; and what would be seen if they were not."""
+"""What is seen of a serial device that is no modem when somebody does not leave it alone.
+
+That scan, probe, doctor and watch do leave it alone stands in the tests of each; here is the proof that those can fail.
+"""
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
@@ -25,27 +27,6 @@ knowledge.load = lambda: known
 from atprobe.cli import main
 sys.exit(main())
 """
-
-
-def test_no_command_touches_them(rig: Rig) -> None:
-    rig.plug("ec25", *DECOYS)
-
-    with rig.running("scan", "--format", "json") as scan, rig.running("doctor", "--format", "json") as doctor:
-        texts = scan.communicate(timeout=60)[0], doctor.communicate(timeout=60)[0]
-    assert all(text.startswith("{") for text in texts)
-    assert {name: rig.touched(name) for name in ("ec25", *DECOYS)} == {name: {} for name in ("ec25", *DECOYS)}
-
-    with rig.running("watch", "--format", "jsonl") as watch:
-        assert watch.stdout is not None
-        event = next(event for event in map(json.loads, watch.stdout) if event["event"] == "identified")
-        assert event["device"]["usb"]["path"] == rig.bench.plugged()["ec25"]
-        watch.terminate()
-        assert watch.wait(20) == 130
-    probe = rig.atprobe("probe", "--format", "json")
-
-    assert (probe.code, len(probe.json["modules"])) == (0, 1)
-    assert rig.touched("ec25")
-    assert {name: rig.touched(name) for name in DECOYS} == {name: {} for name in DECOYS}
 
 
 @pytest.mark.parametrize("name", DECOYS)

@@ -6,8 +6,6 @@ import os
 import signal
 from pathlib import Path
 
-import pytest
-
 from hil.rig.control import wait
 from hil.rig.devices import DEVICES
 from hil.rig.guest.conftest import ModemManager, Rig, Run
@@ -72,8 +70,8 @@ def test_it_stands_aside_for_a_probe_and_comes_back(rig: Rig, modem_manager: Mod
     assert log(modem_manager, "setup") == log(modem_manager, "teardown") == before + 1
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
-def test_it_comes_back_where_we_are_ended(rig: Rig, modem_manager: ModemManager, number: signal.Signals) -> None:
+def test_it_comes_back_where_we_are_killed(rig: Rig, modem_manager: ModemManager) -> None:
+    """The end of our connection to the bus is enough. What signals do is tested without the rig."""
     rig.plug(NAME)
     device, lock = rig.device(NAME), LOCKS / f"LCK..{os.path.basename(rig.tty(NAME))}"
     modem_manager.find(device)
@@ -84,13 +82,11 @@ def test_it_comes_back_where_we_are_ended(rig: Rig, modem_manager: ModemManager,
         rig.bench.mute(NAME, 2)
         wait(lock.exists, 20, "atprobe to open the port", every=0.02)
         assert log(modem_manager, "teardown") == before
-        process.send_signal(number)
+        process.kill()
         code = process.wait(20)
     rig.bench.mute(NAME, 2, on=False)
 
-    assert code == (-number if number == signal.SIGKILL else 130)
+    assert code == -signal.SIGKILL
     wait(lambda: log(modem_manager, "teardown") == before + 1, what="the end of the inhibition")
     assert modem_manager.find(device) == "disabled"
-    if number == signal.SIGKILL:
-        lock.unlink()  # nobody was left to do that
-    assert not lock.exists()
+    lock.unlink()  # nobody was left to do that
