@@ -41,7 +41,7 @@ def main() -> int:
     )
     parser.add_argument("--cpus", type=int, default=2, metavar="N")
     parser.add_argument("--memory", type=int, default=1024, metavar="MIB")
-    parser.add_argument("--timeout", type=float, default=600, metavar="SECONDS", help="for the whole machine's life")
+    parser.add_argument("--timeout", type=float, default=1200, metavar="SECONDS", help="for the whole machine's life")
     parser.add_argument("--cache", type=Path, default=_cache(), metavar="DIR", help="boot files (default: %(default)s)")
     parser.add_argument("--output", type=Path, metavar="DIR", help="keep results and logs here (default: CACHE/out)")
     parser.add_argument("--install", action="store_true", help="first install missing Debian packages, if root")

@@ -134,7 +134,7 @@ DEVICES: dict[str, Spec] = {
         Layout(
             0x2CB7,
             0x0007,
-            ("Fibocom Wireless Inc.", "L850-GL", "004999010640000"),
+            ("Fibocom Wireless Inc.", "L850-GL", "004999010000007"),
             mbim(0)
             + acm(2, Role.AT, (2, 2, 0))
             + acm(4, Role.UNKNOWN, (2, 2, 0))

@@ -20,9 +20,6 @@ from hil.rig.devices import DECOYS, DEVICES, MODEMS
 from hil.rig.guest.conftest import Figure, Rig
 
 BOUND = tuple(name for name in MODEMS if name != "unbound")
-IDENTIFIED_SECONDS = 4.0
-"""From an AT port's appearance to its module's name, at most. On an emulated processor beside other work 2.1 s were
-seen, and 0.5 s mostly: the 2 s that are wanted of a real one are not to be relied on here."""
 PLUGS = 100
 PLUGGING_SECONDS = 7
 """After so long no more plugs are begun: how many there were is said at the end of the run."""
@@ -102,7 +99,6 @@ def test_modems_one_after_the_other(rig: Rig, watch: Watch, figure: Figure) -> N
     figure(
         f"watch: {statistics.median(seconds.values()):.1f} s from tty to name, {max(seconds.values()):.1f} s at most"
     )
-    assert max(seconds.values()) < IDENTIFIED_SECONDS, seconds
     for name in MODEMS:
         kinds = watch.kinds(rig.bench.plugged()[name])
         assert kinds.count("failed" if name == "unbound" else "identified") == 1, (name, kinds)
