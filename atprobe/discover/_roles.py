@@ -44,9 +44,12 @@ def roles(usb: UsbInfo, knowledge: Knowledge, hints: Mapping[int, Role] = NO_HIN
         by_number, hints = {}, NO_HINTS
     found: dict[int, Role] = {}
     for each in usb.interfaces:
-        choices = (by_class[each.number], by_number.get(each.number), hints.get(each.number))
-        known = next((choice for choice in choices if choice not in (None, Role.UNKNOWN)), None)
-        found[each.number] = known or _layout(usb, each, by_driver)
+        role = by_class[each.number]
+        if role is Role.UNKNOWN:
+            role = by_number.get(each.number, Role.UNKNOWN)
+        if role is Role.UNKNOWN:
+            role = hints.get(each.number, Role.UNKNOWN)
+        found[each.number] = role if role is not Role.UNKNOWN else _layout(usb, each, by_driver)
     return _one_first(found)
 
 

@@ -6,7 +6,7 @@ import os
 import re
 import threading
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -54,7 +54,28 @@ class _Usb:
     entry: pyudev.Device
     interfaces: list[UsbInterface] = field(default_factory=list)
     ports: list[Found] = field(default_factory=list)
-    hints: dict[int, Role] = field(default_factory=dict)
+    entries: dict[int, pyudev.Device] = field(default_factory=dict)
+    """Its ports by the number of their interface."""
+
+
+class _Hints(Mapping[int, Role]):
+    """ModemManager's hints by interface number, looked up when asked for: most ports have a role without them."""
+
+    def __init__(self, entries: dict[int, pyudev.Device]) -> None:
+        self._entries = entries
+
+    def __getitem__(self, number: int) -> Role:
+        get = self._entries[number].properties.get
+        role = next((role for key, role in HINTS.items() if get(key) == "1"), None)
+        if role is None:
+            raise KeyError(number)
+        return role
+
+    def __iter__(self) -> Iterator[int]:
+        return (number for number in self._entries if self.get(number) is not None)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
 
 
 def devices(knowledge: Knowledge) -> tuple[Device, ...]:
@@ -69,8 +90,7 @@ def devices(knowledge: Knowledge) -> tuple[Device, ...]:
         if (interface := _above(entry.sys_path, usb)) is not None:
             place, number = interface
             usb[place].ports.append(Found(entry.device_node, number, _hso(entry)))
-            if (hint := _hint(entry)) is not None:
-                usb[place].hints[number] = hint
+            usb[place].entries[number] = entry
         elif entry.subsystem == "tty":
             if not (_is_virtual(entry.sys_path) or _text(entry, "type") == _ABSENT):
                 alone.append(Device("uart", (Port(entry.device_node, driver=_driver(entry)),), sysfs=entry.sys_path))
@@ -79,7 +99,7 @@ def devices(knowledge: Knowledge) -> tuple[Device, ...]:
             nodes[parent.sys_path].append(entry.device_node)
         else:
             nodes[os.path.dirname(entry.sys_path)].append(entry.device_node)
-    found = (usb_device(_info(each), each.ports, knowledge, each.hints, place) for place, each in usb.items())
+    found = (usb_device(_info(each), each.ports, knowledge, _Hints(each.entries), place) for place, each in usb.items())
     return (
         *sorted((each for each in found if each is not None), key=lambda device: natural(device.sysfs or "")),
         *(pci_device(paths, place, _pci_info(pci.get(place))) for place, paths in sorted(nodes.items())),
@@ -180,10 +200,6 @@ def _text(entry: pyudev.Device, attribute: str) -> str | None:
 def _hso(entry: pyudev.Device) -> Role | None:
     """Option's own driver says what each of its ttys is for (Linux, drivers/net/usb/hso.c)."""
     return HSO_ROLES.get(_text(entry, "hsotype") or "") if entry.sys_name.startswith("ttyHS") else None
-
-
-def _hint(entry: pyudev.Device) -> Role | None:
-    return next((role for key, role in HINTS.items() if entry.properties.get(key) == "1"), None)
 
 
 def _driver(entry: pyudev.Device) -> str | None:
