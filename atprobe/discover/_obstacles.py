@@ -11,8 +11,6 @@ from atprobe.model import Device, Problem, ProblemKind, Role
 
 MASS_STORAGE = "08"
 """bInterfaceClass of a disk (USB Mass Storage Class Specification Overview)."""
-_CONSUMER = "option"
-"""The kernel driver that takes new numbers of modems at run time."""
 
 
 def obstacle(device: Device, knowledge: Knowledge) -> Problem | None:
@@ -75,7 +73,7 @@ def called(device: Device) -> str:
 def new_id(device: Device, knowledge: Knowledge) -> str:
     """The command that binds a usb-serial driver to the device (Linux, Documentation/usb/usb-serial.rst)."""
     assert device.usb is not None
-    driver = serial_driver(device.usb, knowledge) or _CONSUMER
+    driver = serial_driver(device.usb, knowledge)
     folder = f"/sys/bus/usb-serial/drivers/{_SERIAL_NAMES.get(driver, driver)}"
     return f"modprobe {driver}; echo {device.usb.vid} {device.usb.pid} > {folder}/new_id"
 

@@ -60,9 +60,9 @@ def is_modem(usb: UsbInfo, knowledge: Knowledge) -> bool:
     return usb.vid in knowledge.modem_vendors or (usb.vid, usb.pid) in known_modems(knowledge.root)
 
 
-def serial_driver(usb: UsbInfo, knowledge: Knowledge) -> str | None:
-    """The kernel driver that newer kernels bind to this device's serial interfaces; None where none is known."""
-    return modem_table(knowledge.root).get((usb.vid or "", usb.pid or ""))
+def serial_driver(usb: UsbInfo, knowledge: Knowledge) -> str:
+    """The kernel driver for this device's serial interfaces: the one newer kernels bind, else Linux's for any modem."""
+    return modem_table(knowledge.root).get((usb.vid or "", usb.pid or "")) or "option"
 
 
 def pci_driver(pci: PciInfo, knowledge: Knowledge) -> str | None:

@@ -14,11 +14,10 @@ from atprobe.doctor._host import Driver, Host
 from atprobe.doctor._ports import stop_command
 from atprobe.doctor._shell import as_root, atprobe_as_root, script_as_root, write_as_root
 from atprobe.link import MODEM_MANAGER
-from atprobe.model import Device, ProblemKind
+from atprobe.model import Device, ProblemKind, UsbInfo
 
 SHORT_MS = 2000
 """Up to this long without traffic before it sleeps counts as short; it is the kernel's own default for USB devices."""
-_CONSUMER = "option"
 _MODES = {
     "qdl": "Qualcomm's download mode",
     "fastboot": "fastboot mode",
@@ -248,8 +247,7 @@ def wanted_driver(device: Device, facts: Facts) -> tuple[str, bool]:
     for alias in _modaliases(device, facts.host):
         for module in facts.host.drivers_for(alias):
             return module, True
-    known = None if device.usb is None else discover.serial_driver(device.usb, facts.knowledge)
-    return known or _CONSUMER, False
+    return discover.serial_driver(device.usb or UsbInfo(), facts.knowledge), False
 
 
 def needs_direct(device: Device, facts: Facts) -> bool:

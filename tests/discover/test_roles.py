@@ -140,7 +140,12 @@ class TestInstalled:
 
     def test_tables_are_sorted_unique_and_say_where_they_come_from(self) -> None:
         ids = ("vid", "pid")
-        tables = (("ports.csv", (*ids, "interface")), ("modems.csv", ids), ("firmware-modes.csv", ids))
+        tables = (
+            ("ports.csv", (*ids, "interface")),
+            ("modems.csv", ids),
+            ("firmware-modes.csv", ids),
+            ("modems-pci.csv", ("vid", "did")),
+        )
         for name, keys in tables:
             text = (default_root() / name).read_text(encoding="utf-8")
             assert "Source:" in text.splitlines()[1] + text.splitlines()[2]
@@ -148,7 +153,7 @@ class TestInstalled:
             found = [tuple(row[key].zfill(4) for key in keys) for row in rows]
             assert found == sorted(found)
             assert Counter(found).most_common(1)[0][1] == 1
-            assert all(re.fullmatch("[0-9a-f]{8}", row["vid"] + row["pid"]) for row in rows)
+            assert all(re.fullmatch("[0-9a-f]{8}", row[keys[0]] + row[keys[1]]) for row in rows)
 
 
 class TestTables:
