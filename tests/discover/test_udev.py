@@ -74,7 +74,8 @@ def test_one_device_for_each_that_is_plugged_in(everything: list[dict[str, Any]]
 def test_descriptors_drivers_and_roles(everything: list[dict[str, Any]], name: str) -> None:
     device, layout = usb(everything)[path_of(name)], DEVICES[name].layout
     assert (device["usb"]["vid"], device["usb"]["pid"]) == (f"{layout.vid:04x}", f"{layout.pid:04x}")
-    assert device["usb"]["manufacturer"], device["usb"]["product"] == layout.strings[:2]
+    names = tuple(device["usb"][key] for key in ("manufacturer", "product", "serial"))
+    assert names == layout.strings
     expected = {each.number: each.driver for each in layout.interfaces}
     assert {each["number"]: each["driver"] for each in device["usb"]["interfaces"]} == expected
     roles = {each.number: str(each.role) for each in layout.interfaces if each.number == each.port}
