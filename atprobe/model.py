@@ -226,6 +226,119 @@ class Identity:
     evidence: tuple[Evidence, ...] = ()
 
 
+class State(StrEnum):
+    """What is known of a surface of one module."""
+
+    ON = "on"
+    OFF = "off"
+    ABSENT = "absent"
+    """This firmware does not have it."""
+    UNKNOWN = "unknown"
+    """It cannot be asked, or the answer does not tell. Unknown is not off."""
+
+
+class Reach(StrEnum):
+    """Who can trigger a surface."""
+
+    VENDOR = "vendor"
+    CARRIER = "carrier"
+    SMS_PEER = "sms-peer"
+    IP_PEER = "ip-peer"
+    HOST = "host"
+    UNKNOWN = "unknown"
+
+
+class SurfaceKind(StrEnum):
+    """What sort of way into a module a surface is."""
+
+    AUTO_FOTA = "auto-fota"
+    """The module looks for new firmware by itself."""
+    FOTA = "fota"
+    """Firmware over the air, started by a server, a carrier or the host."""
+    DFOTA = "dfota"
+    """The same with a difference between two versions."""
+    LWM2M = "lwm2m"
+    """OMA Lightweight M2M: a server reads, writes and updates."""
+    OMA_DM = "oma-dm"
+    """OMA Device Management, LwM2M's older sister."""
+    VENDOR_CLOUD = "vendor-cloud"
+    CARRIER_DM = "carrier-dm"
+    """Registration with, or management by, the operator."""
+    REMOTE_AT = "remote-at"
+    """AT commands from a distance, by SMS or TCP."""
+    EVENT_AT = "event-at"
+    """Stored AT commands that an event runs."""
+    DEBUG = "debug"
+    """ADB, telnet, diagnostic ports."""
+    SIM_TOOLKIT = "sim-toolkit"
+    """What the SIM makes the module do (3GPP TS 31.111)."""
+    OTHER = "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting of a surface as it was read, and as it would be with the surface off.
+
+    `name` is the write command with its variables in braces (`AT+QIOTREG={mode}`), as the profile has it; `read` the
+    command that reads it. `values` and `off` give the variables in the words of the answer. `write` and `undo` are
+    the command lines that set `off` and that put `values` back; `write` is None where the setting is off already.
+    """
+
+    name: str
+    read: str
+    values: tuple[tuple[str, str], ...]
+    off: tuple[tuple[str, str], ...]
+    write: str | None
+    undo: str
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """How a surface is turned off, where the module's answers allow it now.
+
+    `effect` says what the commands do, `leaves` what they do not. `persistent`: `yes`, `until-reboot` or `unknown`.
+    `reboot`: whether they take a restart to work, `yes`, `no` or `unknown`. `automated` is False where nothing better
+    than inference supports it: it is told as advice and never sent. `opt_in`: it can cut a service of the product, so
+    it is planned only where the owner names it.
+    """
+
+    settings: tuple[Setting, ...]
+    effect: str
+    leaves: str | None
+    persistent: str
+    reboot: str
+    risk: str | None
+    confidence: str
+    source: str
+    automated: bool
+    opt_in: bool
+
+    @property
+    def commands(self) -> tuple[str, ...]:
+        """What would be sent."""
+        return tuple(setting.write for setting in self.settings if setting.write is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Surface:
+    """One way in which a module can be changed or driven from afar, and its state in this module.
+
+    `answer` holds the lines the state was read from, None where nothing was asked or answered. `means` says what
+    they mean, where the profile says more than the state. `maker` is the slug of the profile that describes it.
+    """
+
+    id: str
+    title: str
+    kind: SurfaceKind
+    reach: Reach
+    state: State
+    maker: str
+    answer: str | None = None
+    means: str | None = None
+    switch: Switch | None = None
+    advice: str | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Timing:
     """`seconds`: from opening the port to the last answer. `module_seconds`: the part spent waiting for it."""
@@ -237,11 +350,12 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class Module:
-    """A device that answered, and who it is."""
+    """A device that answered, who it is, and the ways in which it can be changed from afar."""
 
     device: Device
     identity: Identity
     timing: Timing
+    surfaces: tuple[Surface, ...] = ()
 
 
 class ProblemKind(StrEnum):

@@ -7,7 +7,7 @@ the profiles unchanged reads one file and checks nothing.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,8 @@ from atprobe.knowledge._yaml import Node, ProfileError, ProfileProblem
 from atprobe.model import Claim, Role
 
 Data = dict[str, Any]
+Never = tuple[re.Pattern[str], str, str]
+"""What must not be sent, why, and which file says so."""
 
 READS = ("identity", "manufacturer", "model", "revision", "imei", "commands")
 CONFIDENCES = ("documented", "observed-in-code", "observed", "inferred")
@@ -88,7 +90,7 @@ class Checker:
         self.problems.append(node.problem(message, remedy))
 
     def mapping(
-        self, node: Node, what: str, fields: dict[str, Callable[[Node], Any]], required: Iterable[str] = ()
+        self, node: Node, what: str, fields: Mapping[str, Callable[[Node], Any]], required: Iterable[str] = ()
     ) -> Data:
         """A mapping with known keys; unknown and missing ones are faults."""
         if not isinstance(node.value, dict):
@@ -253,7 +255,7 @@ def check_identity(check: Checker, node: Node) -> Data:
             "firmware": rules("firmware"),
             "dialect": rules("dialect"),
             "commands": lambda item: check.items(item, "commands", lambda command: _command(check, command)),
-            "never": lambda item: check.items(item, "never", lambda entry: _never(check, entry)),
+            "never": lambda item: check.items(item, "never", lambda entry: never_entry(check, entry)),
             "unsolicited": lambda item: check.items(item, "unsolicited", check.pattern),
             "redact": lambda item: check.items(item, "redact", check.searched),
         },
@@ -311,34 +313,24 @@ def check_usb(check: Checker, node: Node, maker: Data) -> Data:
     )
 
 
-def check_guards(check: Checker, identities: dict[str, tuple[Node, Data]]) -> None:
-    """No command of any profile may match a `never` pattern of any profile."""
-    never = [
-        (re.compile(entry["pattern"], re.I), entry["why"], slug)
-        for slug, (_, data) in identities.items()
-        for entry in data.get("never", [])
-        if entry
-    ]
-    for node, data in identities.values():
-        nodes = node.value["commands"].value if isinstance(node.value, dict) and "commands" in node.value else []
-        assert isinstance(nodes, list) or nodes is None
-        for place, command in zip(nodes or [], data.get("commands", []), strict=False):
-            line = normalise(command.get("send", ""))
-            for pattern, why, slug in never:
-                if pattern.fullmatch(line):
-                    check.fault(
-                        place,
-                        f"{line} must never be sent: {why} ({slug}/identity.yaml)",
-                        "remove the command, or prove the `never` entry wrong and remove that",
-                    )
+def check_guards(check: Checker, commands: Iterable[tuple[Node, str]], never: Iterable[Never]) -> None:
+    """No command that is asked may match a `never` pattern of any profile."""
+    forbidden = list(never)
+    for place, send in commands:
+        line = normalise(send)
+        for pattern, why, where in forbidden:
+            if pattern.fullmatch(line):
+                check.fault(
+                    place,
+                    f"{line} must never be sent: {why} ({where})",
+                    "remove the command, or prove the `never` entry wrong and remove that",
+                )
 
 
 def check_ties(check: Checker, makers: dict[str, tuple[Node, Data]]) -> None:
     """A tie names another profile's folder, or none."""
     for slug, (node, data) in makers.items():
-        ties = node.value.get("ties") if isinstance(node.value, dict) else None
-        nodes = ties.value if ties is not None and isinstance(ties.value, list) else []
-        for place, tie in zip(nodes, data.get("ties", []), strict=False):
+        for place, tie in zip(node.entries("ties"), data.get("ties", []), strict=False):
             if tie.get("slug") == slug or tie.get("slug", slug) not in {slug, *makers}:
                 check.fault(
                     place, f"{tie['slug']!r} is no other profile", "name a folder of profiles/, or leave it out"
@@ -442,7 +434,8 @@ def _command(check: Checker, node: Node) -> Data:
     return {key: value for key, value in command.items() if key not in ("source", "confidence")}
 
 
-def _never(check: Checker, node: Node) -> Data:
+def never_entry(check: Checker, node: Node) -> Data:
+    """One thing that must never be sent, and why."""
     return check.mapping(
         node,
         "a never entry",

@@ -10,21 +10,23 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import stat
 import tempfile
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from atprobe.knowledge import _check, _yaml
+from atprobe.at import normalise
+from atprobe.knowledge import _check, _check_surfaces, _yaml
 from atprobe.knowledge._root import default_root
 from atprobe.knowledge._transcripts import check_transcript, transcript_paths
 from atprobe.knowledge._types import Knowledge, knowledge_from
 from atprobe.knowledge._yaml import Node, ProfileError, ProfileProblem
 
-_FORMAT = 4
+_FORMAT = 5
 """Raise this when the kept form changes, so that older files are not read."""
-_FILES = ("maker.yaml", "identity.yaml", "usb.yaml")
+_FILES = ("maker.yaml", "identity.yaml", "usb.yaml", "surfaces.yaml")
 
 
 def state_dir() -> Path:
@@ -89,6 +91,7 @@ def check_all(root: Path, files: dict[str, bytes], thorough: bool = False) -> tu
     profiles: dict[str, dict[str, Any]] = {}
     makers: dict[str, tuple[Node, dict[str, Any]]] = {}
     identities: dict[str, tuple[Node, dict[str, Any]]] = {}
+    surfaces: dict[str, tuple[Node, dict[str, Any]]] = {}
     for name, content in files.items():
         slug, kind = name.split("/")
         profile = profiles.setdefault(slug, {})
@@ -102,15 +105,45 @@ def check_all(root: Path, files: dict[str, bytes], thorough: bool = False) -> tu
             makers[slug] = (node, profile["maker"])
         elif kind == "usb.yaml":
             profile["usb"] = _check.check_usb(check, node, profile.get("maker", {}))
+        elif kind == "surfaces.yaml":
+            profile["surfaces"] = _check_surfaces.check_surfaces(check, node)
+            surfaces[slug] = (node, profile["surfaces"])
         else:
             profile["identity"] = _check.check_identity(check, node)
             identities[slug] = (node, profile["identity"])
     if not check.problems:
-        _check.check_guards(check, identities)
+        _check_guards(check, identities, surfaces)
         _check.check_ties(check, makers)
     if thorough and not check.problems:
         _check.check_rivals(check)
     return profiles, check
+
+
+def _check_guards(
+    check: _check.Checker,
+    identities: dict[str, tuple[Node, dict[str, Any]]],
+    surfaces: dict[str, tuple[Node, dict[str, Any]]],
+) -> None:
+    """Nothing that is ever sent may match a `never` pattern of any file, and nothing both reads and writes."""
+    never: list[_check.Never] = [
+        (re.compile(entry["pattern"], re.I), entry["why"], f"{slug}/{name}")
+        for name, files in (("identity.yaml", identities), ("surfaces.yaml", surfaces))
+        for slug, (_, data) in files.items()
+        for entry in data.get("never", ())
+    ]
+    asked = [
+        (place, command["send"])
+        for node, data in identities.values()
+        for place, command in zip(node.entries("commands"), data.get("commands", ()), strict=False)
+    ]
+    asked += [
+        (place, query["send"])
+        for node, data in surfaces.values()
+        for place, surface in zip(node.entries("surfaces"), data.get("surfaces", ()), strict=False)
+        for query in surface.get("queries", ())
+    ]
+    _check.check_guards(check, asked, never)
+    _check_surfaces.check_switches(check, surfaces, frozenset(normalise(send) for _, send in asked), never)
 
 
 def _read_kept(path: Path) -> dict[str, Any] | None:

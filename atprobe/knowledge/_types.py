@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from atprobe.at import normalise
 from atprobe.knowledge._check import fill
+from atprobe.knowledge._surfaces import Reboot, SurfaceRule, surface_from
 from atprobe.model import Claim, Role, Strength, UsbInfo, UsbInterface
 
 MAX_TEXT = 512
@@ -153,6 +154,10 @@ class Profile:
     layouts: tuple[Layout, ...] = ()
     modem_vendors: tuple[str, ...] = ()
     """USB vendor ids under which nothing but cellular modules is sold."""
+    surfaces: tuple[SurfaceRule, ...] = ()
+    platforms: tuple[str, ...] = ()
+    """Folders of chip platforms whose surfaces its modules may have too."""
+    reboot: Reboot | None = None
 
     @property
     def is_maker(self) -> bool:
@@ -175,6 +180,23 @@ class Knowledge:
     layouts: tuple[Layout, ...] = ()
     """Of all profiles, the makers' before what is true of any device."""
     modem_vendors: frozenset[str] = frozenset()
+    never: tuple[str, ...] = ()
+    """Patterns of command lines that nobody may send, of all profiles."""
+
+    @cached_property
+    def _forbidden(self) -> re.Pattern[str]:
+        return re.compile("|".join(f"(?:{pattern})" for pattern in self.never) or r"(?!)", re.I)
+
+    def forbids(self, line: str) -> bool:
+        """Whether a command line must never be sent. The reading ones were checked when the profiles were loaded."""
+        line = normalise(line)
+        return line not in self.reading and self._forbidden.fullmatch(line) is not None
+
+    def surfaces_of(self, maker: str | None, model: str | None = None) -> tuple[SurfaceRule, ...]:
+        """The surfaces that a module of this maker and model may have; none where the maker is not known."""
+        own = self.profiles.get(maker or "")
+        profiles = [own, *(self.profiles[slug] for slug in own.platforms)] if own else []
+        return tuple(rule for profile in profiles for rule in profile.surfaces if rule.suits(model))
 
     @property
     def standard(self) -> tuple[Command, ...]:
@@ -195,7 +217,14 @@ def knowledge_from(data: dict[str, Any], version: str, root: Path) -> Knowledge:
         profiles=profiles,
         version=version,
         root=root,
-        reading=frozenset(normalise(c.send) for profile in profiles.values() for c in profile.commands),
+        reading=frozenset(
+            normalise(send)
+            for profile in profiles.values()
+            for send in (
+                *(command.send for command in profile.commands),
+                *(query.send for surface in profile.surfaces for query in surface.queries),
+            )
+        ),
         unsolicited=tuple(pattern for profile in profiles.values() for pattern in profile.unsolicited),
         redact=tuple(pattern for profile in profiles.values() for pattern in profile.redact),
         layouts=tuple(
@@ -204,11 +233,13 @@ def knowledge_from(data: dict[str, Any], version: str, root: Path) -> Knowledge:
             for layout in profile.layouts
         ),
         modem_vendors=frozenset(vendor for profile in profiles.values() for vendor in profile.modem_vendors),
+        never=tuple(pattern for profile in profiles.values() for pattern in profile.never),
     )
 
 
 def _profile(slug: str, data: dict[str, Any]) -> Profile:
     who, how, where = data.get("maker"), data.get("identity", {}), data.get("usb", {})
+    afar = data.get("surfaces", {})
     maker = None
     if who is not None:
         maker = Maker(
@@ -229,11 +260,14 @@ def _profile(slug: str, data: dict[str, Any]) -> Profile:
         firmware=tuple(_rule(rule) for rule in how.get("firmware", ())),
         dialect=tuple(_rule(rule) for rule in how.get("dialect", ())),
         commands=tuple(_command(command) for command in how.get("commands", ())),
-        never=tuple(entry["pattern"] for entry in how.get("never", ())),
+        never=tuple(entry["pattern"] for entry in (*how.get("never", ()), *afar.get("never", ()))),
         unsolicited=tuple(how.get("unsolicited", ())),
-        redact=tuple(how.get("redact", ())),
+        redact=(*how.get("redact", ()), *afar.get("redact", ())),
         layouts=tuple(_layout(row, maker) for row in where.get("layouts", ())),
         modem_vendors=tuple(where.get("modem_vendors", ())),
+        surfaces=tuple(surface_from(slug, surface) for surface in afar.get("surfaces", ())),
+        platforms=tuple(afar.get("platforms", ())),
+        reboot=Reboot(**afar["reboot"]) if "reboot" in afar else None,
     )
 
 

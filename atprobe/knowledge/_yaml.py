@@ -42,6 +42,11 @@ class Node:
     line: int
     path: str
 
+    def entries(self, key: str) -> list[Node]:
+        """The entries of the list under `key`; none where there is no such list."""
+        found = self.value.get(key) if isinstance(self.value, dict) else None
+        return found.value if found is not None and isinstance(found.value, list) else []
+
     def problem(self, message: str, remedy: str) -> ProfileProblem:
         """A fault at this place."""
         return ProfileProblem(self.path, self.line, message, remedy)
