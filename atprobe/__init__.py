@@ -31,14 +31,15 @@ def probe(
     timeout: float = 3.0,
     baud: int | None = 115200,
     inhibit: bool = True,
+    surfaces: bool = True,
 ) -> Report:
-    """Ask the attached modules who they are; sends reading commands only.
+    """Ask the attached modules who they are and what can change them from afar; sends reading commands only.
 
     `ports`: paths or URLs to ask; without any, the AT port of every known modem. `usb`: vendor and product ids
     (four lower-case hex digits each) to narrow that to; `everything`: also ports of unknown role; `usb_direct`:
     also modems that no kernel driver is bound to. `timeout`: seconds a module may take for one answer. `baud`:
     line rate in bit/s for real serial lines; None finds it. `inhibit`: ask ModemManager to leave its devices alone
-    meanwhile; otherwise they are not opened.
+    meanwhile; otherwise they are not opened. `surfaces`: ask for the state of the remote-update features too.
 
     What goes wrong with a port is in the report's `problems`. Raises `atprobe.knowledge.ProfileError` where the
     profiles cannot be used.
@@ -50,7 +51,7 @@ def probe(
     devices = discover.scan(known).devices
     choices = discover.select(devices, ports=ports, usb=tuple(usb), everything=everything, usb_direct=usb_direct)
     targets = [fingerprint.Target(*choice) for choice in choices]
-    outcome = fingerprint.probe(targets, known, timeout=timeout, baud=baud, inhibit=inhibit)
+    outcome = fingerprint.probe(targets, known, timeout=timeout, baud=baud, inhibit=inhibit, surfaces=surfaces)
     problems = (*discover.obstacles(choices, known), *outcome.problems)
     return report.make(outcome.modules, problems, started, known.version)
 

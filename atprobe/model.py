@@ -482,3 +482,114 @@ def is_imei(text: str) -> bool:
         return False
     doubled = (int(digit) * (1 + place % 2) for place, digit in enumerate(text))
     return sum(value - 9 if value > 9 else value for value in doubled) % 10 == 0
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One command of a plan: what it changes, from which values to which, and how that is put back.
+
+    `setting`, `read`, `before`, `after`, `command` and `undo` are those of a `Setting`; the rest is the switch's.
+    """
+
+    surface: str
+    title: str
+    setting: str
+    read: str
+    before: tuple[tuple[str, str], ...]
+    after: tuple[tuple[str, str], ...]
+    command: str
+    undo: str
+    effect: str
+    leaves: str | None
+    risk: str | None
+    persistent: str
+    reboot: str
+    confidence: str
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """A surface that a plan does not switch off, and why or what to do instead."""
+
+    surface: str
+    title: str
+    state: State
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ModulePlan:
+    """What is to be done to one module. It is found again by its IMEI; `port` is where it was."""
+
+    imei: str
+    maker: str
+    model: str | None
+    firmware: str | None
+    port: str
+    steps: tuple[Step, ...]
+    advice: tuple[Advice, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What `lockdown apply` is to do. `id` is the start of the digest of everything else. Times as in reports."""
+
+    id: str
+    made: str
+    profiles: str
+    modules: tuple[ModulePlan, ...]
+
+
+class Stage(StrEnum):
+    """How far one change got. The journal holds every stage with its time; the last one counts."""
+
+    PLANNED = "planned"
+    """Written down; nothing was sent yet."""
+    SENDING = "sending"
+    """About to be sent, or sent; whether it arrived is not known."""
+    ANSWERED = "answered"
+    """The module answered the command; not read back yet."""
+    DONE = "done"
+    """Read back as planned."""
+    NOT_SENT = "not-sent"
+    """Not sent, so the module has the value it had."""
+    UNCHANGED = "unchanged"
+    """The module has the value it had before: it refused the command, or said OK and did nothing."""
+    UNDOING = "undoing"
+    """The value read before is about to be written back, or was; not read back yet."""
+    UNDONE = "undone"
+    """Read back as it was before."""
+    REBOOTING = "rebooting"
+    """The module was told to restart; not read back yet."""
+    REVERTED = "reverted"
+    """The module forgot the change when it restarted: it has the value it had before."""
+    UNKNOWN = "unknown"
+    """Nobody knows which value the module has now."""
+
+    @property
+    def is_open(self) -> bool:
+        """True where the journal alone does not tell what the module's state is, or work was left."""
+        return self in _OPEN
+
+
+_OPEN = frozenset({Stage.PLANNED, Stage.SENDING, Stage.ANSWERED, Stage.UNDOING, Stage.REBOOTING, Stage.UNKNOWN})
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One step as the journal holds it, with its last stage."""
+
+    id: int
+    run: int
+    plan: str
+    imei: str
+    maker: str
+    model: str | None
+    firmware: str | None
+    port: str
+    step: Step
+    stage: Stage
+    time: str
+    """When it reached that stage."""
+    detail: str | None = None

@@ -17,6 +17,7 @@ from atprobe.cli._exit import Exit, Fatal, abandon, say
 COMMANDS = {
     "scan": "List what is attached and the role of each port. Opens nothing.",
     "probe": "Ask the attached modules who they are. Reads only.",
+    "lockdown": "Switch remote update off, see what was switched, put it back.",
     "watch": "Say who each module is as it is plugged in or out.",
     "doctor": "Say what stops a probe, and what mends it. Opens nothing.",
     "demo": "Probe emulated modules, to see what it looks like.",
@@ -70,6 +71,8 @@ Exit codes:
   2    wrong usage
   3    some port could not be probed
   4    nothing found
+  5    a change failed and was put back
+  6    a change failed and the state is not known
   130  interrupted
 """
 

@@ -6,7 +6,7 @@ import functools
 import os
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -47,12 +47,13 @@ class Selectors:
 class Line:
     """How to talk to a port: `timeout` in seconds for one answer, `baud` in bit/s, None where it is to be found.
 
-    `inhibit`: whether ModemManager is asked to stand aside.
+    `inhibit`: whether ModemManager is asked to stand aside. `surfaces`: whether the state of remote update is asked.
     """
 
     timeout: float
     baud: int | None
     inhibit: bool = True
+    surfaces: bool = True
 
 
 def _usb(ctx: click.Context, param: click.Parameter, values: Sequence[str]) -> tuple[tuple[str, str], ...]:
@@ -174,5 +175,16 @@ def line_options(command: Command) -> Command:
     @functools.wraps(command)
     def packed(*args: Any, timeout: float, baud: int | None, no_inhibit: bool, **others: Any) -> int:
         return command(*args, line=Line(timeout, baud, not no_inhibit), **others)
+
+    return packed
+
+
+def surface_option(command: Command) -> Command:
+    """--no-surfaces, put into `line`; below `line_options`."""
+
+    @click.option("--no-surfaces", is_flag=True, help="Ask who the module is, and nothing about remote update.")
+    @functools.wraps(command)
+    def packed(*args: Any, line: Line, no_surfaces: bool, **others: Any) -> int:
+        return command(*args, line=replace(line, surfaces=not no_surfaces), **others)
 
     return packed

@@ -58,6 +58,7 @@ def run(choices: Sequence[Choice], profiles: Knowledge, line: Line, output: Outp
             timeout=line.timeout,
             baud=line.baud,
             inhibit=line.inhibit,
+            surfaces=line.surfaces,
             on_progress=progress,
             stop=stop,
         )

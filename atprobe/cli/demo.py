@@ -9,7 +9,7 @@ import click
 from atprobe import discover
 from atprobe.cli import _probing
 from atprobe.cli._exit import Exit, Fatal, say
-from atprobe.cli._options import Line, Output, line_options, output_options
+from atprobe.cli._options import Line, Output, line_options, output_options, surface_option
 from atprobe.cli.emulate import find
 from atprobe.emulator import Emulator, Fault, Spec
 
@@ -47,6 +47,7 @@ Examples:
 
 @click.command("demo", epilog=EPILOG)
 @line_options
+@surface_option
 @output_options
 def command(line: Line, output: Output) -> int:
     """Probe emulated modules and two troublesome ports. Touches no real port.

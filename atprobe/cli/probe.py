@@ -6,7 +6,7 @@ import click
 
 from atprobe.cli import _probing
 from atprobe.cli._exit import say
-from atprobe.cli._options import Line, Output, Selectors, line_options, output_options, selector_options
+from atprobe.cli._options import Line, Output, Selectors, line_options, output_options, selector_options, surface_option
 
 EPILOG = """\b
 Examples:
@@ -20,6 +20,7 @@ Examples:
 @click.command("probe", epilog=EPILOG)
 @selector_options
 @line_options
+@surface_option
 @output_options
 def command(selectors: Selectors, line: Line, output: Output) -> int:
     """Ask the attached modules who they are.

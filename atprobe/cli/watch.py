@@ -15,7 +15,7 @@ from atprobe import discover, fingerprint, report
 from atprobe.cli import _probing
 from atprobe.cli._exit import Exit, say
 from atprobe.cli._interrupt import patience, stop
-from atprobe.cli._options import Line, Output, Selectors, line_options, selector_options
+from atprobe.cli._options import Line, Output, Selectors, line_options, selector_options, surface_option
 from atprobe.cli._output import view, write
 from atprobe.discover import Choice
 from atprobe.fingerprint import Outcome, Target
@@ -40,6 +40,7 @@ What --exec runs gets the event on stdin as one line of JSON, and in its environ
 @click.command("watch", epilog=EPILOG)
 @selector_options
 @line_options
+@surface_option
 @click.option(
     "--format",
     "format_",
@@ -73,7 +74,13 @@ def command(
 
     def ask(target: Target, gone: threading.Event) -> Outcome:
         return fingerprint.probe(
-            [target], profiles, timeout=line.timeout, baud=line.baud, inhibit=line.inhibit, stop=gone
+            [target],
+            profiles,
+            timeout=line.timeout,
+            baud=line.baud,
+            inhibit=line.inhibit,
+            surfaces=line.surfaces,
+            stop=gone,
         )
 
     identified = 0

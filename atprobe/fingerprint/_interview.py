@@ -8,9 +8,10 @@ from atprobe.at import normalise
 from atprobe.fingerprint._decide import decide
 from atprobe.fingerprint._evidence import evidence_of, evidence_of_usb
 from atprobe.fingerprint._extract import Observation, observe
-from atprobe.fingerprint._questions import next_command, suits, unanswered
-from atprobe.knowledge import Command, Knowledge
-from atprobe.model import Evidence, Identity, Reply, UsbInfo
+from atprobe.fingerprint._questions import MAX_UNANSWERED, next_command, suits, unanswered
+from atprobe.fingerprint._surfaces import Answers, surface, to_ask
+from atprobe.knowledge import Command, Knowledge, SurfaceRule
+from atprobe.model import Evidence, Identity, Reply, Surface, UsbInfo
 
 Ask = Callable[[str, float | None], Reply]
 """Sends one command; the second argument is a deadline in seconds, None for the usual one."""
@@ -38,6 +39,29 @@ class Interview:
             for line, command in wanted.items()
             if line not in self._asked and suits(command, self.identity.model)
         )
+
+    @property
+    def surfaces(self) -> tuple[Surface, ...]:
+        """The surfaces the maker's profile describes, as far as the answers say; none while the maker is unknown."""
+        answers = self._answers()
+        return tuple(surface(rule, answers) for rule in self._rules())
+
+    def survey(self, ask: Ask) -> tuple[Surface, ...]:
+        """Ask for the state of each surface, after `run`. What `ask` raises passes through."""
+        for rule in self._rules():
+            while (query := to_ask(rule, self._answers())) is not None:
+                lost = unanswered(self._asked)
+                if lost >= MAX_UNANSWERED:
+                    return self.surfaces
+                reply = ask(query.send, query.seconds or (IMPATIENT_SECONDS if lost else None))
+                self._asked[normalise(query.send)] = reply
+        return self.surfaces
+
+    def _rules(self) -> tuple[SurfaceRule, ...]:
+        return self._knowledge.surfaces_of(self.identity.maker, self.identity.model)
+
+    def _answers(self) -> Answers:
+        return Answers(self._asked)
 
     def run(self, ask: Ask) -> Identity:
         """Ask until the identity is settled or nothing is left to ask. What `ask` raises passes through."""

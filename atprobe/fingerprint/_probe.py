@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, replace
+from typing import TypedDict
 
 from atprobe.at import normalise
 from atprobe.fingerprint._interview import Interview
@@ -15,17 +16,12 @@ from atprobe.knowledge import Knowledge
 from atprobe.link import (
     DEFAULT_BAUD,
     DEFAULT_TIMEOUT,
-    Clearance,
-    Holder,
+    Access,
     NotReadingError,
     PortError,
     Session,
     Stopped,
-    Transport,
-    find_rate,
-    holders,
-    open_port,
-    stand_aside,
+    access,
 )
 from atprobe.model import (
     Device,
@@ -69,10 +65,8 @@ class _Settings:
 
     knowledge: Knowledge
     timeout: float
-    baud: int | None
-    stop: threading.Event
-    clearance: Clearance
-    held: Mapping[str, tuple[Holder, ...]]
+    surfaces: bool
+    access: Access
 
 
 def probe(
@@ -82,6 +76,7 @@ def probe(
     timeout: float = DEFAULT_TIMEOUT,
     baud: int | None = DEFAULT_BAUD,
     inhibit: bool = True,
+    surfaces: bool = True,
     on_progress: Progress | None = None,
     stop: threading.Event | None = None,
 ) -> Outcome:
@@ -89,6 +84,7 @@ def probe(
 
     `timeout`: seconds a module may take for one answer. `baud`: line rate in bit/s for real serial lines; None
     finds it. `inhibit`: ask ModemManager to leave its devices alone meanwhile; otherwise they are not opened.
+    `surfaces`: ask for the state of the remote-update features too.
     Setting `stop` ends the run: ports are closed, and those not done are reported as interrupted. What goes
     wrong with a port is returned as a Problem; nothing is raised for it.
     """
@@ -96,9 +92,9 @@ def probe(
     if not targets:
         return Outcome((), ())
     stop = stop or threading.Event()
-    with stand_aside([target.device for target in targets], inhibit=inhibit, stop=stop) as clearance:
-        held = holders([path for target in targets for path in target.paths])
-        settings = _Settings(knowledge, timeout, baud, stop, clearance, held)
+    devices, paths = [target.device for target in targets], [path for target in targets for path in target.paths]
+    with access(devices, paths, baud=baud, inhibit=inhibit, stop=stop) as way:
+        settings = _Settings(knowledge, timeout, surfaces, way)
         with ThreadPoolExecutor(min(len(targets), MAX_THREADS), thread_name_prefix="port") as pool:
             futures = [pool.submit(_probe_one, target, settings) for target in targets]
             try:
@@ -136,16 +132,16 @@ def record(
         if normalise(line) not in knowledge.reading:
             raise NotReadingError(line)
     stop = stop or threading.Event()
-    with stand_aside([device], inhibit=inhibit, stop=stop) as clearance:
-        settings = _Settings(knowledge, timeout, baud, stop, clearance, holders([path]))
-        transport = _open(device, path, settings)
+    with access([device], [path], baud=baud, inhibit=inhibit, stop=stop) as way:
+        transport = way.open(device, path)
         try:
-            session = _session(transport, settings)
+            session = Session(transport, **manners(knowledge, timeout, stop))
             session.wake()
             interview = Interview(knowledge, device.usb)
             identity = interview.run(session.ask)
             for command in interview.left():
                 session.ask(command.send, command.seconds)
+            interview.survey(session.ask)
             for line in commands:
                 session.ask(line)
             exchanges = session.exchanges
@@ -177,7 +173,7 @@ def _follow(futures: Sequence[Future[tuple[Module | None, tuple[Problem, ...]]]]
 
 def _probe_one(target: Target, settings: _Settings) -> tuple[Module | None, tuple[Problem, ...]]:
     problems: list[Problem] = []
-    for path in target.paths if target.device not in settings.clearance.refused else target.paths[:1]:
+    for path in target.paths if target.device not in settings.access.clearance.refused else target.paths[:1]:
         module, problem = _probe_port(target.device, path, settings)
         if module is not None:
             return module, (problem,) if problem else ()
@@ -193,12 +189,14 @@ def _probe_port(device: Device, path: str, settings: _Settings) -> tuple[Module 
     problem: Problem | None = None
     start = time.monotonic()
     try:
-        transport = _open(device, path, settings)
+        transport = settings.access.open(device, path)
         start = time.monotonic()
         try:
-            session = _session(transport, settings)
+            session = Session(transport, **manners(settings.knowledge, settings.timeout, settings.access.stop))
             session.wake()
             interview.run(session.ask)
+            if settings.surfaces:
+                interview.survey(session.ask)
         finally:
             transport.close()
     except PortError as error:
@@ -211,7 +209,8 @@ def _probe_port(device: Device, path: str, settings: _Settings) -> tuple[Module 
         return None, problem
     ports = tuple(replace(port, probed=port.path == path) for port in device.ports)
     timing = Timing(round(time.monotonic() - start, 4), len(session.replies), round(session.module_seconds, 4))
-    return Module(replace(device, ports=ports), interview.identity, timing), problem
+    surfaces = interview.surfaces if settings.surfaces else ()
+    return Module(replace(device, ports=ports), interview.identity, timing, surfaces), problem
 
 
 def _heard(replies: Sequence[Reply]) -> bool:
@@ -219,28 +218,24 @@ def _heard(replies: Sequence[Reply]) -> bool:
     return any(reply.text and reply.command != "AT" for reply in replies)
 
 
-def _open(device: Device, path: str, settings: _Settings) -> Transport:
-    """The port, open and at its rate. Raises Stopped and PortError; then it is closed."""
-    if settings.stop.is_set():
-        raise Stopped
-    if (problem := settings.clearance.problem(device, path)) is not None:
-        raise PortError(problem.kind, path, problem.message, problem.hint)
-    transport = open_port(path, DEFAULT_BAUD if settings.baud is None else settings.baud, held=settings.held)
-    if settings.baud is None:
-        try:
-            find_rate(transport, stop=settings.stop)
-        except BaseException:
-            transport.close()
-            raise
-    return transport
+class Manners(TypedDict):
+    """What a session has to know of the profiles and the run."""
+
+    reading: Container[str]
+    unsolicited: tuple[str, ...]
+    redact: tuple[str, ...]
+    forbidden: Callable[[str], bool]
+    timeout: float
+    stop: threading.Event | None
 
 
-def _session(transport: Transport, settings: _Settings) -> Session:
-    return Session(
-        transport,
-        settings.knowledge.reading,
-        unsolicited=settings.knowledge.unsolicited,
-        redact=settings.knowledge.redact,
-        timeout=settings.timeout,
-        stop=settings.stop,
-    )
+def manners(knowledge: Knowledge, timeout: float, stop: threading.Event | None) -> Manners:
+    """How to talk to any module: the keyword arguments of every session."""
+    return {
+        "reading": knowledge.reading,
+        "unsolicited": knowledge.unsolicited,
+        "redact": knowledge.redact,
+        "forbidden": knowledge.forbids,
+        "timeout": timeout,
+        "stop": stop,
+    }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 
 from atprobe.at import normalise, split
 from atprobe.fingerprint._decide import best
@@ -22,7 +22,7 @@ _ALWAYS_WANTED = frozenset({Claim.BRAND, Claim.MODEL, Claim.FIRMWARE, Claim.IMEI
 
 _LESSER = frozenset({Claim.BRAND, Claim.IMEI})
 
-_LEAST_LISTED = 20
+LEAST_LISTED = 20
 """An answer to AT+CLAC with fewer names is no full list, and what it lacks may still be there."""
 
 
@@ -56,7 +56,7 @@ def next_command(
             continue
         if not suits(command, identity.model):
             continue
-        if slug != GENERIC and _is_missing(command, listed):
+        if slug != GENERIC and not is_listed(command.send, listed):
             continue
         if slug == GENERIC and command.same_as and _is_idle_repeat(command, undecided, asked):
             continue
@@ -107,10 +107,10 @@ def _in_order(
     yield from sorted(tells, key=lambda t: (place.get(t[0], len(hinted)), -shared[normalise(t[1].send)]))
 
 
-def _is_missing(command: Command, listed: set[str]) -> bool:
-    """Whether a full list of the module's commands lacks this one. Lists leave out the basic ones, as ATI."""
-    name = split(command.send)[0][0]
-    return len(listed) >= _LEAST_LISTED and not name.isalnum() and name not in listed
+def is_listed(send: str, listed: Collection[str]) -> bool:
+    """False where a full list of the module's commands lacks this one. Lists leave out the basic ones, as ATI."""
+    name = split(send)[0][0]
+    return len(listed) < LEAST_LISTED or name.isalnum() or name in listed
 
 
 def _answers_cellular(asked: Mapping[str, Reply]) -> bool:

@@ -142,6 +142,11 @@ class SettingRule:
             return None
         return re.sub(r"\{(\w+)\}", lambda found: str(written[found[1]]), self.write)
 
+    @staticmethod
+    def holds(pattern: str, lines: Sequence[str]) -> bool:
+        """Whether a condition's pattern matches a whole line of an answer."""
+        return any(len(line) <= MAX_LINE and _compiled(pattern).fullmatch(line) for line in lines)
+
     def same(self, one: Values, other: Values) -> bool:
         """Whether two sets of values are one setting: `01` is 1."""
         return self.command(one) == self.command(other) is not None

@@ -39,3 +39,19 @@ class NotReadingError(Exception):
     def __init__(self, command: str) -> None:
         super().__init__(f"{command} is not a reading command of the loaded profiles; nothing was sent")
         self.command = command
+
+
+class NotConsentedError(Exception):
+    """A command that no confirmed plan holds was about to be written. Nothing was."""
+
+    def __init__(self, command: str) -> None:
+        super().__init__(f"{command} is not part of the confirmed plan; nothing was sent")
+        self.command = command
+
+
+class NeverError(Exception):
+    """A command that some profile says must never be sent was about to be sent. Nothing was."""
+
+    def __init__(self, command: str) -> None:
+        super().__init__(f"{command} must never be sent: a profile forbids it; nothing was sent")
+        self.command = command

@@ -15,7 +15,7 @@ from collections.abc import Callable, Container
 from dataclasses import replace
 
 from atprobe.at import Completed, Conversation, Event, Stray, carries, names, normalise
-from atprobe.link.errors import NotReadingError, PortError
+from atprobe.link.errors import NeverError, NotReadingError, PortError
 from atprobe.link.transport import Transport
 from atprobe.model import Ended, Exchange, ProblemKind, Reply
 
@@ -45,8 +45,9 @@ class Stopped(Exception):
 class Session:
     """A conversation in reading commands. Raises PortError from any method that talks.
 
-    `reading` holds the normalised commands that may be sent; plain AT always may. `redact` holds patterns of
-    secrets: what they match is replaced before anything is stored or returned.
+    `reading` holds the normalised commands that may be sent; plain AT always may. `forbidden` says of a command line
+    whether it must never be sent, whoever asks. `redact` holds patterns of secrets: what they match, or what the groups
+    of a pattern match where it has any, is replaced before anything is stored or returned.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Session:
         *,
         unsolicited: tuple[str, ...] = (),
         redact: tuple[str, ...] = (),
+        forbidden: Callable[[str], bool] = lambda line: False,
         timeout: float = DEFAULT_TIMEOUT,
         stop: threading.Event | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -63,6 +65,7 @@ class Session:
         self._transport = transport
         self._reading = reading
         self._redact = re.compile("|".join(f"(?:{p})" for p in redact)) if redact else None
+        self._forbidden = forbidden
         self._conversation = Conversation(unsolicited)
         self._timeout = timeout
         self._stop = stop
@@ -98,10 +101,20 @@ class Session:
     def ask(self, command: str, timeout: float | None = None) -> Reply:
         """Send one reading command and return its reply; `timeout` in seconds overrides the session's.
 
-        Raises NotReadingError before a byte is written where the command is not in the vocabulary.
+        Raises NotReadingError before a byte is written where the command is not in the vocabulary, and NeverError where
+        a profile forbids it.
         """
         if normalise(command) != "AT" and normalise(command) not in self._reading:
             raise NotReadingError(command)
+        self._refuse_forbidden(command)
+        return self._converse(command, timeout)
+
+    def _refuse_forbidden(self, command: str) -> None:
+        if self._forbidden(command):
+            raise NeverError(command)
+
+    def _converse(self, command: str, timeout: float | None) -> Reply:
+        """Send a command that may be sent, and find its reply among whatever else comes."""
         self._arrived()
         self._suspicious = self._suspicious or bool(self._strays)
         self._strays.clear()
@@ -125,6 +138,7 @@ class Session:
         reply = replace(self._clean(reply), seconds=self._clock() - start)
         self.replies.append(reply)
         raw = self._hide(bytes(self._raw).decode("utf-8", "backslashreplace"))
+        self._raw.clear()  # may hold secrets
         self.exchanges.append(Exchange(command, tuple(re.split(r"\r*\n|\r+", raw.rstrip("\r\n"))), raw))
         return reply
 
@@ -237,7 +251,7 @@ class Session:
         )
 
     def _hide(self, text: str) -> str:
-        return self._redact.sub("(redacted)", text) if self._redact else text
+        return self._redact.sub(_hidden, text) if self._redact else text
 
     def _diagnosis(self) -> PortError:
         path, conversation = self._transport.path, self._conversation
@@ -248,3 +262,16 @@ class Session:
         if any(reply.text or reply.unsolicited or reply.final for reply in self.replies):
             return PortError(ProblemKind.GARBLED, path, "answers AT with something that is not AT")
         return PortError(ProblemKind.SILENT, path, "did not answer AT")
+
+
+def _hidden(found: re.Match[str]) -> str:
+    """What is shown in place of a secret. Of a match with groups only these are secret, and an empty one is not."""
+    spans = [span for span in map(found.span, range(1, len(found.groups()) + 1)) if span[0] < span[1]]
+    if found.lastindex is None:
+        return "(redacted)"
+    text, start = found.string, found.start()
+    shown = ""
+    for begin, end in spans:
+        shown += text[start:begin] + "(redacted)"
+        start = end
+    return shown + text[start : found.end()]

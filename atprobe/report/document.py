@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, replace
 from typing import Any
 
-from atprobe.model import Device, Event, Evidence, Identity, Module, Problem, Report, UsbInfo
+from atprobe.model import Device, Event, Evidence, Identity, Module, Problem, Report, Surface, Switch, UsbInfo
 from atprobe.report import EVENT_ID, SCHEMA_ID
 
 
@@ -24,17 +24,46 @@ def document(report: Report) -> dict[str, Any]:
 
 
 def module_object(module: Module) -> dict[str, Any]:
-    """One entry of `modules`. Surfaces and findings are empty until something fills them."""
+    """One entry of `modules`. Findings are empty until something fills them."""
     return {
         "device": _device(module.device),
         "identity": _identity(module.identity),
-        "surfaces": [],
+        "surfaces": [_surface(surface) for surface in module.surfaces],
         "findings": [],
         "timing": {
             "seconds": round(module.timing.seconds, 3),
             "commands": module.timing.commands,
             "module_seconds": round(module.timing.module_seconds, 3),
         },
+    }
+
+
+def _surface(surface: Surface) -> dict[str, Any]:
+    return {
+        "id": surface.id,
+        "title": surface.title,
+        "kind": str(surface.kind),
+        "reach": str(surface.reach),
+        "state": str(surface.state),
+        "answer": surface.answer,
+        "means": surface.means,
+        "switch": None if surface.switch is None else _switch(surface.switch),
+        "advice": surface.advice,
+    }
+
+
+def _switch(switch: Switch) -> dict[str, Any]:
+    return {
+        "commands": list(switch.commands),
+        "effect": switch.effect,
+        "leaves": switch.leaves,
+        "risk": switch.risk,
+        "persistent": switch.persistent,
+        "reboot": switch.reboot,
+        "confidence": switch.confidence,
+        "source": switch.source,
+        "automated": switch.automated,
+        "opt_in": switch.opt_in,
     }
 
 

@@ -12,13 +12,15 @@ import math
 import unicodedata
 from collections.abc import Callable, Sequence
 
-from atprobe.model import Claim, Device, Event, EventKind, Identity, Module, Port, Problem, Report
+from atprobe.model import Claim, Device, Event, EventKind, Identity, Module, Port, Problem, Report, State, Surface
 from atprobe.report import View
 from atprobe.report.escape import visible
 
 GAP = "  "
 NARROWEST = 60
 """Columns of a terminal below which folding would drop whole cells; its own line wrap is better then."""
+_SHOWN = (State.ON, State.UNKNOWN, State.OFF)
+"""The states worth a word, in the order in which they matter. What the firmware lacks is shown with -v."""
 NARROW = 16
 """Columns below which a folded cell is no longer readable."""
 
@@ -33,7 +35,7 @@ def render(report: Report, view: View) -> str:
             blocks.append("No module was found.\n")
     if report.problems:
         title = "Cannot be probed as it is" if view.passive else "Not probed"
-        blocks.append(_section(title, [sentence(problem) for problem in report.problems]))
+        blocks.append(section(title, [sentence(problem) for problem in report.problems]))
     return "\n".join(blocks)
 
 
@@ -84,19 +86,50 @@ def _modules(modules: Sequence[Module], view: View) -> list[str]:
         ("FIRMWARE", lambda module: _longest(module.identity.firmware, module.identity.build)),
         ("IMEI", lambda module: module.identity.imei or "-"),
         ("SURE", lambda module: _percent(module.identity)),
+        ("FROM AFAR", lambda module: _states(module.surfaces)),
     ]
+    if not any(module.surfaces for module in modules):
+        columns = [column for column in columns if column[0] != "FROM AFAR"]
     if all(_other_brand(module.identity) == "-" for module in modules):
         columns = [column for column in columns if column[0] != "BRAND"]
     blocks = [grid([name for name, _ in columns], [[cell(m) for _, cell in columns] for m in modules], view)]
     rebadged = [visible(f"{_port(module)}: {text}") for module in modules for text in _rebadge(module.identity)]
     if rebadged:
-        blocks.append(_section("Sold under another name", rebadged))
+        blocks.append(section("Sold under another name", rebadged))
     conflicts = [visible(f"{_port(module)}: {text}") for module in modules for text in module.identity.conflicts]
     if conflicts:
-        blocks.append(_section("Conflicts", conflicts))
+        blocks.append(section("Conflicts", conflicts))
+    afar = [row for module in modules for row in _surfaces(module, view.verbose)]
+    if afar:
+        blocks.append(
+            "Can be changed or driven from afar:\n" + grid(["PORT", "SURFACE", "STATE", "BY", "WHAT"], afar, view)
+        )
     if view.verbose:
         blocks += [_evidence(module, view) for module in modules]
     return blocks
+
+
+def _states(surfaces: Sequence[Surface]) -> str:
+    """How many surfaces are in each state; those that the firmware lacks are left out."""
+    counts = [(state, sum(surface.state is state for surface in surfaces)) for state in _SHOWN]
+    return ", ".join(f"{count} {state}" for state, count in counts if count) or "-"
+
+
+def _surfaces(module: Module, verbose: bool) -> list[list[str]]:
+    """A row for each surface the module has or may have, what is on first."""
+    shown = [surface for surface in module.surfaces if verbose or surface.state in _SHOWN]
+    order = [*_SHOWN, State.ABSENT]
+    rows = []
+    for surface in sorted(shown, key=lambda surface: order.index(surface.state)):
+        what = surface.title
+        if surface.means:
+            what += f": {surface.means}"
+        if verbose and surface.advice:
+            what += f". {surface.advice[:1].upper()}{surface.advice[1:]}"
+        if verbose and surface.answer:
+            what += f" [{surface.answer}]"
+        rows.append([_port(module), surface.id, str(surface.state), str(surface.reach), what])
+    return rows
 
 
 def _evidence(module: Module, view: View) -> str:
@@ -171,7 +204,8 @@ def _percent(identity: Identity) -> str:
     return "-" if identity.maker is None else f"{math.floor(identity.confidence * 100 + 1e-9)}%"
 
 
-def _section(title: str, lines: Sequence[str]) -> str:
+def section(title: str, lines: Sequence[str]) -> str:
+    """Indented lines under a title. The lines are safe already."""
     return f"{title}:\n" + "".join(f"{GAP}{line}\n" for line in lines)
 
 
