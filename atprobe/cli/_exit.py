@@ -28,7 +28,7 @@ class Exit(IntEnum):
     INTERRUPTED = 130
 
 
-_PRECEDENCE = (Exit.NOT_KNOWN, Exit.PUT_BACK, Exit.INTERRUPTED, Exit.INCOMPLETE, Exit.FINDINGS, Exit.NOTHING)
+_PRECEDENCE = (Exit.INTERRUPTED, Exit.NOT_KNOWN, Exit.PUT_BACK, Exit.INCOMPLETE, Exit.FINDINGS, Exit.NOTHING)
 
 
 def exit_code(holding: dict[Exit, bool]) -> Exit:

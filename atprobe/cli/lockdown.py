@@ -184,7 +184,13 @@ def restore_command(
         if (change.stage is Stage.DONE or change.stage.is_open) and (not surfaces or change.step.surface in surfaces)
     ]
     return _put_right(
-        wanted, "put back", selectors, line, yes, Output(Format(format_), None, False, quiet), lockdown.restore
+        wanted,
+        "put back",
+        selectors=selectors,
+        line=line,
+        yes=yes,
+        output=Output(Format(format_), None, False, quiet),
+        run=lockdown.restore,
     )
 
 
@@ -209,17 +215,18 @@ def resume_command(*, selectors: Selectors, line: Line, undo: bool, yes: bool, f
     return _put_right(
         wanted,
         "undo" if undo else "finish",
-        selectors,
-        line,
-        yes,
-        Output(Format(format_), None, False, quiet),
-        lambda found, modules, tools: lockdown.resume(found, modules, tools, undo=undo),
+        selectors=selectors,
+        line=line,
+        yes=yes,
+        output=Output(Format(format_), None, False, quiet),
+        run=lambda found, modules, tools: lockdown.resume(found, modules, tools, undo=undo),
     )
 
 
 def _put_right(
     wanted: Sequence[Change],
     what: str,
+    *,
     selectors: Selectors,
     line: Line,
     yes: bool,
@@ -347,11 +354,13 @@ def _finish(run: Callable[[], Run], output: Output) -> int:
     for problem in result.problems:
         say(sentence(problem))
     not_sent = any(change.stage is Stage.NOT_SENT for change in result.changes)
+    unknown = any(change.stage.is_open for change in result.changes)
     return exit_code(
         {
-            Exit.NOT_KNOWN: any(change.stage.is_open for change in result.changes),
+            Exit.NOT_KNOWN: unknown,
             Exit.PUT_BACK: bool(result.failed) and not result.back,
-            Exit.INTERRUPTED: not_sent and stop.is_set(),
+            # What became of a module says more than that somebody had enough.
+            Exit.INTERRUPTED: not_sent and stop.is_set() and not unknown and not result.failed,
             Exit.INCOMPLETE: bool(result.problems or result.moved or not_sent or (result.back and result.failed)),
         }
     )

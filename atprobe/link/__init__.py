@@ -1,10 +1,10 @@
 """Reaching a port: opening and claiming it, and one conversation with it."""
 
+from atprobe.link._access import Access, access
 from atprobe.link._baud import find_rate
 from atprobe.link._holders import MODEM_MANAGER, Holder, holders, processes, program
 from atprobe.link._locks import Lock, locks
 from atprobe.link._modemmanager import Clearance, managed, stand_aside
-from atprobe.link.access import Access, access
 from atprobe.link.errors import NeverError, NotConsentedError, NotReadingError, PortError
 from atprobe.link.session import DEFAULT_TIMEOUT, Session, Stopped
 from atprobe.link.transport import DEFAULT_BAUD, Transport, open_port

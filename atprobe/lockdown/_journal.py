@@ -34,6 +34,9 @@ CREATE INDEX stage_of ON stage (change, id);
 """
 
 
+_ABOUT = ("id", "run", "plan", "imei", "maker", "model", "firmware", "port")
+
+
 class JournalError(Exception):
     """The journal cannot be used, so nothing may be sent."""
 
@@ -117,7 +120,16 @@ class Journal:
                 " s.detail FROM change c JOIN run r ON r.id = c.run"
                 " JOIN stage s ON s.id = (SELECT max(id) FROM stage WHERE change = c.id) ORDER BY c.id"
             ).fetchall()
-            return [Change(*row[:8], read_step(json.loads(row[8])), Stage(row[9]), row[10], row[11]) for row in rows]
+            return [
+                Change(
+                    **dict(zip(_ABOUT, row, strict=False)),
+                    step=read_step(json.loads(row[8])),
+                    stage=Stage(row[9]),
+                    time=row[10],
+                    detail=row[11],
+                )
+                for row in rows
+            ]
 
     def history(self, change: Change) -> list[tuple[str, Stage, str | None]]:
         """Every stage of a change, with its time and detail, in order."""

@@ -265,7 +265,7 @@ def test_a_port_that_is_held_is_reported_and_the_next_one_tried(
 ) -> None:
     with Emulator([Spec(MODULE)] * 2) as emulator:
         first, second = emulator.ports
-        monkeypatch.setattr("atprobe.fingerprint._probe.holders", lambda _: {first: (Holder(712, "pppd"),)})
+        monkeypatch.setattr("atprobe.link._access.holders", lambda _: {first: (Holder(712, "pppd"),)})
         outcome = probe([target(first), target(first, second)], knowledge)
         assert emulator.log[first] == []
     (problem,) = outcome.problems

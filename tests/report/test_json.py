@@ -22,10 +22,23 @@ LINE = Draft202012Validator({"$defs": SCHEMA["$defs"], "$ref": "#/$defs/line"})
 SURFACE = {
     "id": "lwm2m",
     "title": "LwM2M client",
+    "kind": "lwm2m",
     "reach": "carrier",
     "state": "on",
     "answer": "+QLWCFG: 1",
-    "switch": {"off": "AT+X=0", "restore": "AT+X=1"},
+    "means": None,
+    "switch": {
+        "commands": ["AT+X=0"],
+        "effect": "off",
+        "leaves": None,
+        "risk": "telemetry",
+        "persistent": "yes",
+        "reboot": "no",
+        "confidence": "documented",
+        "source": "a manual",
+        "automated": True,
+        "opt_in": False,
+    },
     "advice": None,
 }
 FINDING = {"rule": "no-lwm2m", "severity": "warning", "message": "on", "mitigation": None, "waived": False}
