@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import click
@@ -11,8 +12,9 @@ from atprobe.cli._exit import Exit, Fatal, say
 from atprobe.cli._interrupt import stop
 from atprobe.cli._options import BAUD
 from atprobe.cli._output import write
-from atprobe.emulator import Emulator, Fault, Spec
-from atprobe.knowledge import ProfileError
+from atprobe.cli._probing import load
+from atprobe.emulator import Emulator, Fault, Memory, Spec, Trouble
+from atprobe.knowledge import Knowledge, ProfileError
 from atprobe.model import Transcript
 from atprobe.report.escape import visible
 
@@ -22,6 +24,9 @@ Examples:
   atprobe emulate my-module.yaml --latency 20 --fault urc-storm
   atprobe emulate telit/telit-fn990-swpkgv-007 --count 32 --link-dir /tmp/modems
   atprobe emulate my-module.yaml --tcp
+  atprobe emulate my-module.yaml --surfaces --link-dir /tmp/modems
+  atprobe emulate my-module.yaml --surfaces --trouble ignore
+  atprobe emulate my-module.yaml --surfaces --trouble reboot --boot 20
 """
 
 
@@ -37,6 +42,20 @@ Examples:
     type=click.Choice([fault.value for fault in Fault]),
     help="Misbehave. Can be repeated.",
 )
+@click.option("--surfaces", is_flag=True, help="Have the settings of the maker's surfaces, and let them be changed.")
+@click.option(
+    "--trouble",
+    "troubles",
+    multiple=True,
+    type=click.Choice([trouble.value for trouble in Trouble]),
+    help="Do not do what a command that changes a setting asks for. Can be repeated; needs --surfaces.",
+)
+@click.option(
+    "--boot",
+    type=click.FloatRange(0, 600),
+    metavar="SECONDS",
+    help="How long a restart takes (default 1). A pty comes back as another one, its symlink stays; needs --surfaces.",
+)
 @click.option("--tcp", is_flag=True, help="Serve on free TCP ports of this machine instead of ptys.")
 @click.option("--link-dir", type=click.Path(file_okay=False, path_type=Path), metavar="DIR", help="Put symlinks here.")
 @click.option("--log", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Append what is received.")
@@ -47,6 +66,9 @@ def command(
     count: int,
     baud: int | None,
     faults: tuple[str, ...],
+    surfaces: bool,
+    troubles: tuple[str, ...],
+    boot: float | None,
     tcp: bool,
     link_dir: Path | None,
     log: Path | None,
@@ -55,6 +77,9 @@ def command(
 
     A name is a transcript file, or MAKER/ID for one that comes with atprobe.
     """
+    if not surfaces and (troubles or boot is not None):
+        raise Fatal("--trouble and --boot are for modules with settings: add --surfaces.")
+    known = load() if surfaces else None
     specs = [
         Spec(
             transcript,
@@ -62,6 +87,8 @@ def command(
             latency=latency / 1000,
             baud=baud,
             tcp=0 if tcp else None,
+            memory=remember(transcript, known, troubles) if known else None,
+            boot_seconds=1.0 if boot is None else boot,
         )
         for transcript in map(find, names)
         for _ in range(count)
@@ -91,3 +118,21 @@ def find(name: str) -> Transcript:
         return knowledge.load_transcript(path)
     except ProfileError as error:
         raise Fatal(*(str(problem) for problem in error.problems)) from error
+
+
+def remember(transcript: Transcript, known: Knowledge, troubles: Iterable[str] = ()) -> Memory:
+    """The settings of the module of a transcript. Raises Fatal where its maker's profile describes none."""
+    truth = transcript.truth
+    profile = known.profiles.get(truth.maker or "")
+    if profile is None:
+        who = f"the maker {truth.maker!r} has no profile" if truth.maker else "it does not say who made the module"
+        raise Fatal(f"{transcript.id}: {who}, so its settings are not known. See `truth.maker` of the transcript.")
+    rules = known.surfaces_of(truth.maker, truth.model)
+    if not rules:
+        model = f" for the model {truth.model}" if truth.model and known.surfaces_of(truth.maker) else ""
+        raise Fatal(f"{transcript.id}: the profile of {truth.maker} has no surfaces{model}; leave --surfaces out.")
+    # A chip platform's restart serves those who build on it.
+    reboots = (profile.reboot, *(known.profiles[slug].reboot for slug in profile.platforms))
+    memory = Memory(rules, next(filter(None, reboots), None), reading=known.reading)
+    memory.troubles.update(map(Trouble, troubles))
+    return memory

@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from atprobe.at import MAX_LINE, Form, normalise, split
 from atprobe.at._results import is_final
+from atprobe.emulator.memory import End, Memory, Reply
 from atprobe.model import Exchange, Transcript
 
 
@@ -44,17 +45,23 @@ class Fault(StrEnum):
 
 
 class Output(NamedTuple):
-    """Bytes to be sent at the time `due`, in the seconds of the caller's clock; `hangup`: then the port is gone."""
+    """Bytes to be sent at the time `due`, in the seconds of the caller's clock; `hangup`: then the port is gone.
+
+    `back` is how many seconds later it is there again; None where it is gone for good.
+    """
 
     due: float
     data: bytes
     hangup: bool = False
+    back: float | None = None
 
 
 TRUSTED = frozenset({"bytes", "log", "lines"})
 """The fidelities under which a missing final result code is the module's doing, not the source's."""
 
 _DEAF = frozenset({Fault.MUTE, Fault.NMEA, Fault.DIAG})
+_PARTING = 0.25
+"""Seconds from the answer to a restart until the port goes: the kernel throws away with it what was not read."""
 _PERIODS = {Fault.URC_STORM: 0.05, Fault.NMEA: 0.25, Fault.DIAG: 0.1}
 _URCS = ("+CREG: 1", "RING", '^HCSQ:"LTE",50,45,121,20', "+CEREG: 1", "^RSSI:20")
 _PIECE = re.compile(r"[^\r\n]*[\r\n]+|[^\r\n]+")
@@ -69,6 +76,9 @@ class Player:
     are answered one after the other, as a module with one AT interpreter does. `urc_at` puts an unsolicited result
     code after so many lines of every answer that has them. `log` holds every line received, with its time, whether
     it was answered or not.
+
+    `memory` holds settings: it is asked before the transcript. A module that restarts is gone for `boot_seconds`;
+    whoever gives it its port calls `power_cycle` when that goes away.
     """
 
     def __init__(
@@ -78,19 +88,24 @@ class Player:
         latency: float = 0.0,
         late_by: float = 4.0,
         urc_at: int | None = None,
+        *,
+        memory: Memory | None = None,
+        boot_seconds: float = 1.0,
     ) -> None:
         self.log: list[tuple[float, str]] = []
+        self._memory, self._boot_seconds = memory, boot_seconds
         self._faults, self._latency, self._late_by, self._urc_at = faults, latency, late_by, urc_at
         self._trusted = transcript.fidelity in TRUSTED
         self._script: dict[str, list[Exchange]] = {}
         self._unasked = ""
-        self._echoes = False
+        self._echoes = self._spaced = False
         for exchange in transcript.exchanges:
             if exchange.send is None or exchange.send.startswith("("):
                 self._unasked += _frame(exchange, "")
             else:
                 self._script.setdefault(normalise(exchange.send), []).append(exchange)
                 self._echoes = self._echoes or _echo_at(_lines(exchange), exchange.send) is not None
+                self._spaced = self._spaced or "\r\n\r\nOK\r\n" in _frame(exchange, exchange.send)
         for exchange in transcript.exchanges:
             for part in _parts(exchange):
                 self._script.setdefault(normalise(part.send or ""), [part])
@@ -98,10 +113,12 @@ class Player:
         for asked, recorded in (("ATI", "ATI0"), ("ATI0", "ATI")):
             if recorded in self._script:
                 self._script.setdefault(asked, self._script[recorded])
+        self._boot = self._unasked
         self._random = Random(transcript.id)
         self._line = b""
         self._answers = self._beats = self._urcs = 0
         self._free = 0.0
+        self._down = False
 
     @property
     def period(self) -> float | None:
@@ -112,6 +129,16 @@ class Player:
         """The module has booted: the transcript's unsolicited text, all of it, once."""
         unasked, self._unasked = self._unasked, ""
         return [Output(now, unasked.encode())] if unasked and not self._faults & _DEAF else []
+
+    def power_cycle(self) -> None:
+        """The module has lost its power, or restarts: what it has not stored is forgotten, and `start` follows."""
+        self._unasked = self._boot or "\r\nRDY\r\n"
+        self._line = b""
+        self._answers = 0
+        self._free = 0.0
+        self._down = False
+        if self._memory is not None:
+            self._memory.power_cycle()
 
     def spontaneous(self) -> bytes:
         """What the module says unasked, one `period` after the last time."""
@@ -145,11 +172,13 @@ class Player:
 
     def _execute(self, line: str, now: float) -> list[Output]:
         # V.250 5.2.1: what does not start with AT is no command line, and nothing answers it.
-        if self._faults & _DEAF or not normalise(line).startswith("AT"):
+        if self._faults & _DEAF or self._down or not normalise(line).startswith("AT"):
             return []
-        text = self._spoil(self._answer(line), line)
+        reply = None if self._memory is None else self._memory.answer(line)
+        text = self._spoil(self._answer(line) if reply is None else self._told(reply, line), line, reply)
+        leaving = self._leave(reply.end, now) if reply is not None and reply.end is not None else []
         if not text:
-            return []
+            return leaving
         data = text.encode()
         self._answers += 1
         due = max(now, self._free) + self._latency
@@ -161,7 +190,19 @@ class Player:
         if Fault.HANGUP in self._faults and self._answers >= 2:
             # The pause lets a client read the half before the kernel throws it away with the port.
             return [Output(due, data[: len(data) // 2]), Output(due + 0.05, b"", hangup=True)]
-        return [Output(due, data)]
+        return [Output(due, data), *(output._replace(due=due + _PARTING) for output in leaving)]
+
+    def _leave(self, end: End, now: float) -> list[Output]:
+        self._down = True
+        back = self._boot_seconds if end is End.RESTART else None
+        return [Output(max(now, self._free), b"", hangup=True, back=back)]
+
+    def _told(self, reply: Reply, line: str) -> str:
+        """The characters of an answer from the memory, in the manner of the transcript."""
+        lines = list(reply.lines)
+        if self._spaced and len(lines) > 1:
+            lines.insert(-1, "")
+        return _frame(Exchange(line, (line, *lines) if self._echoes and lines else tuple(lines)), line)
 
     def _answer(self, line: str) -> str:
         command = normalise(line)
@@ -176,7 +217,7 @@ class Player:
             text += "OK\r\n" if text.endswith("\r\n\r\n") else "\r\nOK\r\n"
         return text
 
-    def _spoil(self, text: str, line: str) -> str:
+    def _spoil(self, text: str, line: str, reply: Reply | None) -> str:
         if not text:
             return text
         pieces = _PIECE.findall(text)
@@ -192,7 +233,7 @@ class Player:
             del pieces[echo]
         if self._urc_at is not None and self._urc_at <= len(pieces):
             pieces.insert(self._urc_at, self._urc())
-        if Fault.URC_STORM in self._faults:
+        if Fault.URC_STORM in self._faults or (reply is not None and reply.flood):
             pieces.insert((len(pieces) + 1) // 2, self._urc())
             pieces = [self._urc(), *pieces, self._urc()]
         text = "".join(pieces)

@@ -11,6 +11,7 @@ import socket
 import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import Self, TextIO
 
+from atprobe.emulator.memory import Memory
 from atprobe.emulator.player import Fault, Output, Player
 from atprobe.model import Transcript
 
@@ -34,7 +36,7 @@ SLICE = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """One port to serve. For `faults`, `latency` and `late_by` see `Player`.
+    """One port to serve. For `faults`, `latency`, `late_by`, `memory` and `boot_seconds` see `Player`.
 
     `baud` is a line rate in bit/s (ten bits a byte); None sends as fast as the client reads. `tcp` is a TCP port
     number on 127.0.0.1, 0 for any free one, None for a pty. `name` is what the symlink is called, the
@@ -48,14 +50,26 @@ class Spec:
     baud: int | None = None
     tcp: int | None = None
     name: str | None = None
+    memory: Memory | None = None
+    boot_seconds: float = 1.0
 
 
 class _Port:
-    """One served port. `stream` is the pty master or the TCP client; None while nobody is connected."""
+    """One served port. `stream` is the pty master or the TCP client; None while nobody is connected.
+
+    `life` counts how often it has gone away: what was due in an earlier life is not said in a later one.
+    """
 
     def __init__(self, spec: Spec) -> None:
         self.spec = spec
-        self.player = Player(spec.transcript, spec.faults, spec.latency, spec.late_by)
+        self.player = Player(
+            spec.transcript,
+            spec.faults,
+            spec.latency,
+            spec.late_by,
+            memory=spec.memory,
+            boot_seconds=spec.boot_seconds,
+        )
         self.path = ""
         self.stream: io.RawIOBase | None = None
         self.listener: socket.socket | None = None
@@ -63,7 +77,8 @@ class _Port:
         self.link: Path | None = None
         self.out = bytearray()
         self.scheduled = 0
-        self.mask = 0
+        self.mask = self.life = 0
+        self.here = False
         self.blocked = self.pacing = False
 
     @property
@@ -76,9 +91,10 @@ class Emulator:
 
     `log_file` gets one line `time port command` for every command line received, as it happens, with control
     characters escaped. `link_dir` gets a symlink for every pty, named after its `Spec`. A second TCP client
-    waits until the first one goes. Entering raises OSError where a port, link or file cannot be made, and
-    where a pty is asked for on a system without them. Leaving raises what went wrong while serving, if
-    anything did.
+    waits until the first one goes. A pty that went away comes back as another one, a TCP port under its number;
+    while a module restarts, TCP clients wait until it has started. Entering raises OSError where a port, link or
+    file cannot be made, and where a pty is asked for on a system without them. Leaving raises what went wrong
+    while serving, if anything did.
     """
 
     def __init__(self, specs: list[Spec], *, log_file: Path | None = None, link_dir: Path | None = None) -> None:
@@ -87,6 +103,7 @@ class Emulator:
         self._selector = selectors.DefaultSelector()
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._count = 0
+        self._calls: deque[tuple[Callable[[], None], threading.Event]] = deque()
         self._wake, self._woken = socket.socketpair()
         self._thread = threading.Thread(target=self._run, name="atprobe-emulator", daemon=True)
         self._stopping = False
@@ -95,7 +112,7 @@ class Emulator:
 
     @property
     def ports(self) -> tuple[str, ...]:
-        """The path or `socket://` URL of every port, in the order of `specs`."""
+        """The present path or `socket://` URL of every port, in the order of `specs`; the last one while it is away."""
         return tuple(port.path for port in self._ports)
 
     @property
@@ -105,8 +122,11 @@ class Emulator:
 
     @property
     def log(self) -> dict[str, list[tuple[float, str]]]:
-        """Every line received on every port, with its time on the monotonic clock."""
-        return {port.path: list(port.player.log) for port in self._ports}
+        """Every line received on every port, over all its restarts, with its time on the monotonic clock."""
+        log: dict[str, list[tuple[float, str]]] = {}
+        for port in self._ports:  # the kernel may have given the last path of one that is away to another one
+            log.setdefault(port.path, []).extend(port.player.log)
+        return log
 
     def __enter__(self) -> Self:
         try:
@@ -117,7 +137,7 @@ class Emulator:
         except BaseException:
             self._close()
             raise
-        self._selector.register(self._woken, selectors.EVENT_READ)
+        self._selector.register(self._woken, selectors.EVENT_READ, self._called)
         self._thread.start()
         return self
 
@@ -138,18 +158,50 @@ class Emulator:
         except KeyboardInterrupt:
             pass
 
+    def pull(self, index: int) -> None:
+        """Take the port away, as a pulled plug does: the module has no power and forgets what it has not stored.
+
+        May be called from any thread, as `replug`; both return when it is done. Nothing happens where it is away
+        already, but it no longer comes back by itself.
+        """
+        port = self._ports[index]
+        self._call(partial(self._lose, port))
+
+    def replug(self, index: int) -> None:
+        """Bring the port back at once, whatever took it away. Nothing happens where it is there."""
+        port = self._ports[index]
+        self._call(partial(self._return, port))
+
+    def _call(self, action: Callable[[], None]) -> None:
+        """Have the serving thread do it, and wait until it is done, or that thread has ended."""
+        done = threading.Event()
+        self._calls.append((action, done))
+        self._wake.send(b"\0")
+        while not done.wait(0.1) and self._thread.is_alive():
+            pass
+
+    def _called(self, _mask: int) -> None:
+        self._woken.recv(1024)
+        # Not at once: this round of the selector may still know ports that would be gone then.
+        while self._calls:
+            action, done = self._calls.popleft()
+            self._at(time.monotonic(), action)
+            self._at(time.monotonic(), done.set)
+
     # --- opening and closing
 
     def _open(self, port: _Port) -> None:
         if port.spec.tcp is not None:
-            port.listener = socket.create_server(("127.0.0.1", port.spec.tcp))
-            port.listener.setblocking(False)
-            port.path = f"socket://127.0.0.1:{port.listener.getsockname()[1]}"
+            if port.listener is None:
+                number = int(port.path.rpartition(":")[2] or port.spec.tcp)
+                port.listener = socket.create_server(("127.0.0.1", number))
+                port.listener.setblocking(False)
+                port.path = f"socket://127.0.0.1:{port.listener.getsockname()[1]}"
             self._selector.register(port.listener, selectors.EVENT_READ, partial(self._accept, port))
         elif sys.platform == "win32":
             raise OSError("this system has no ptys; serve the transcript on a TCP port instead")
         else:
-            master, port.slave = os.openpty()
+            master, port.slave = self._openpty(port.path)
             port.stream = io.FileIO(master, "r+")
             os.set_blocking(master, False)
             # Raw, and no echo: until a client sets the line up, the kernel would send our bytes back to us.
@@ -158,8 +210,19 @@ class Emulator:
             port.path = os.ttyname(port.slave)
             self._make_link(port)
             self._begin(port)
+        port.here = True
         if port.player.period is not None:
-            self._at(time.monotonic(), partial(self._beat, port))
+            self._at(time.monotonic(), partial(self._beat, port, port.life))
+
+    @staticmethod
+    def _openpty(last: str) -> tuple[int, int]:
+        """A pty that is not the last one, whose number the kernel likes to give again."""
+        pair = os.openpty()
+        if os.ttyname(pair[1]) == last:
+            again, pair = pair, os.openpty()
+            for end in again:
+                os.close(end)
+        return pair
 
     def _make_link(self, port: _Port) -> None:
         if self._link_dir is None:
@@ -168,7 +231,7 @@ class Emulator:
         name = re.sub(r"[^\w.-]+|^\.+", "_", port.spec.name or port.spec.transcript.id)
         taken = {other.link.name for other in self._ports if other.link is not None}
         names = (name if number == 1 else f"{name}-{number}" for number in range(1, len(self._ports) + 1))
-        link = self._link_dir / next(each for each in names if each not in taken)
+        link = port.link or self._link_dir / next(each for each in names if each not in taken)
         if link.is_symlink():  # left behind by a run that was killed
             link.unlink()
         link.symlink_to(port.path)
@@ -196,7 +259,7 @@ class Emulator:
         """The client is gone: forget what it did not read, and wait for the next one."""
         self._release(port)
         if port.listener is None:
-            self._hang_up(port)
+            self._lose(port)
         else:
             self._selector.register(port.listener, selectors.EVENT_READ, partial(self._accept, port))
 
@@ -209,6 +272,28 @@ class Emulator:
         port.stream.close()
         port.stream, port.blocked = None, False
         port.out.clear()
+
+    def _restart(self, port: _Port, back: float) -> None:
+        """The module restarts. A TCP port stays bound, or somebody else could take its number meanwhile."""
+        listener, port.listener = port.listener, None
+        if listener is not None and listener in self._selector.get_map():
+            self._selector.unregister(listener)
+        self._lose(port)
+        port.listener = listener
+        self._at(time.monotonic() + back, partial(self._return, port, port.life))
+
+    def _return(self, port: _Port, life: int | None = None) -> None:
+        """Open a port that is away; where `life` is given, only if nothing has happened to it since."""
+        if not port.here and life in (None, port.life):
+            self._open(port)
+
+    def _lose(self, port: _Port) -> None:
+        """The module is not there any more. Also ends what was to happen to one that is away."""
+        port.life += 1
+        if port.here:
+            port.here = False
+            port.player.power_cycle()
+        self._hang_up(port)
 
     def _hang_up(self, port: _Port) -> None:
         # The ways in go first, so that a client that sees the end can be sure that there is no way back.
@@ -223,6 +308,7 @@ class Emulator:
             os.close(port.slave)
             port.slave = None
         self._release(port)
+        port.out.clear()
 
     def _close(self) -> None:
         for port in self._ports:
@@ -276,23 +362,27 @@ class Emulator:
 
     def _schedule(self, port: _Port, output: Output) -> None:
         port.scheduled += len(output.data)
-        self._at(output.due, partial(self._deliver, port, output))
+        self._at(output.due, partial(self._deliver, port, output, port.life))
 
-    def _deliver(self, port: _Port, output: Output) -> None:
+    def _deliver(self, port: _Port, output: Output, life: int) -> None:
         port.scheduled -= len(output.data)
+        if life != port.life:
+            return
         port.out += output.data
         self._pump(port)
-        if output.hangup:
-            self._hang_up(port)
+        if output.hangup and output.back is not None:
+            self._restart(port, output.back)
+        elif output.hangup:
+            self._lose(port)
 
-    def _beat(self, port: _Port) -> None:
+    def _beat(self, port: _Port, life: int) -> None:
         period = port.player.period
-        if period is None or (port.stream is None and port.listener is None):
+        if period is None or life != port.life:
             return
         if port.owed < CHATTER:
             port.out += port.player.spontaneous()
             self._pump(port)
-        self._at(time.monotonic() + period, partial(self._beat, port))
+        self._at(time.monotonic() + period, partial(self._beat, port, life))
 
     def _pump(self, port: _Port) -> None:
         """Write what can be written now; the selector or a timer calls again for the rest."""
