@@ -353,6 +353,11 @@ def _finish(run: Callable[[], Run], output: Output) -> int:
     _show(result.changes, output)
     for problem in result.problems:
         say(sentence(problem))
+    return verdict(result)
+
+
+def verdict(result: Run) -> Exit:
+    """How a run went that wrote."""
     not_sent = any(change.stage is Stage.NOT_SENT for change in result.changes)
     unknown = any(change.stage.is_open for change in result.changes)
     return exit_code(

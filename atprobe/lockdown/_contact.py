@@ -15,8 +15,6 @@ from atprobe.model import Device, Module, ProblemKind, Reply, Timing
 
 AGAIN_SECONDS = 0.5
 """How often a module that went away is looked for."""
-WRITE_SECONDS = 10.0
-"""A module may take its time to store a setting."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +24,7 @@ class Where:
     knowledge: Knowledge
     access: Access
     timeout: float
+    write_seconds: float
     targets: Callable[[], Sequence[Target]]
 
 
@@ -57,7 +56,7 @@ class Contact:
 
     def write(self, line: str) -> Reply:
         """Send a command of the consent."""
-        return self._talk(lambda session: session.write(line, max(WRITE_SECONDS, self._where.timeout)))
+        return self._talk(lambda session: session.write(line, self._where.write_seconds))
 
     @property
     def is_lost(self) -> bool:

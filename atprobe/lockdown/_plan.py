@@ -18,6 +18,7 @@ SCHEMA = "atprobe.plan/1"
 MAX_BYTES = 4 * 1024 * 1024
 
 _NO_IMEI = "the module gave no valid IMEI, so a plan cannot be bound to it"
+_NO_SWITCH = "there is no switch that could be used now"
 _TWINS = "another module here has the same IMEI, so a plan could reach the wrong one"
 
 
@@ -56,8 +57,9 @@ def _module(module: Module, include: Collection[str], twins: bool) -> ModulePlan
         if surface.state is State.ON and reason is None:
             steps += _steps(surface)
         elif surface.state in (State.ON, State.UNKNOWN):
-            text = ". ".join(part.rstrip(".") for part in (reason, surface.advice) if part)
-            advice.append(Advice(surface.id, surface.title, surface.state, text or "no switch is known"))
+            parts = [part for part in (reason, surface.advice) if part] or [_NO_SWITCH]
+            text = ". ".join(part[:1].upper() + part[1:].rstrip(".") for part in parts)
+            advice.append(Advice(surface.id, surface.title, surface.state, text))
     return ModulePlan(
         identity.imei or "",
         identity.maker or "",
@@ -70,10 +72,10 @@ def _module(module: Module, include: Collection[str], twins: bool) -> ModulePlan
 
 
 def _why_not(surface: Surface, include: Collection[str]) -> str | None:
-    """Why nothing is sent for this surface; None where something is."""
+    """Why nothing is sent for this surface, empty where its advice says that; None where something is sent."""
     switch = surface.switch
     if switch is None:
-        return "there is no switch that could be used now"
+        return ""
     if not switch.automated:
         return f"a switch is only {switch.confidence} ({', '.join(switch.commands)}), so it is not sent"
     if not switch.commands:

@@ -19,6 +19,8 @@ from atprobe.lockdown._plan import rule_of
 from atprobe.model import Change, Module, ModulePlan, Plan, Problem, Reply, Stage
 
 READ_TRIES = 3
+WRITE_SECONDS = 10.0
+"""A module may take its time to store a setting."""
 BACK_SECONDS = 30.0
 """How long a module that went away by itself is waited for."""
 GOING_SECONDS = 10.0
@@ -53,7 +55,7 @@ class Run:
     @property
     def failed(self) -> tuple[Change, ...]:
         """Changes that did not come to what was wanted, and whose state is known."""
-        bad = {Stage.DONE} if self.back else {Stage.UNCHANGED, Stage.UNDONE, Stage.REVERTED}
+        bad: set[Stage] = {Stage.DONE} if self.back else {Stage.UNCHANGED, Stage.UNDONE, Stage.REVERTED}
         return tuple(change for change in self.changes if change.stage in bad)
 
 
@@ -70,6 +72,7 @@ class Tools:
     stop: threading.Event
     on_stage: OnStage
     back_seconds: float = BACK_SECONDS
+    write_seconds: float = WRITE_SECONDS
 
 
 def moved(plan: Plan, modules: Sequence[Module]) -> tuple[Moved, ...]:
@@ -154,7 +157,7 @@ def _each_module(
     results: list[Change] = []
     problems: list[Problem] = []
     with access(devices, paths, baud=tools.baud, inhibit=tools.inhibit) as way:
-        where = Where(tools.knowledge, way, tools.timeout, tools.targets)
+        where = Where(tools.knowledge, way, tools.timeout, tools.write_seconds, tools.targets)
         for imei, group in groupby(sorted(ours, key=lambda change: (change.imei, change.id)), lambda c: c.imei):
             mine = list(group)
             restart = tools.knowledge.profiles[mine[0].maker].reboot if reboot else None
