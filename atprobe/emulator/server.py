@@ -297,7 +297,7 @@ class Emulator:
 
     def _hang_up(self, port: _Port) -> None:
         # The ways in go first, so that a client that sees the end can be sure that there is no way back.
-        if port.link is not None:
+        if port.link is not None and port.link.is_symlink():  # a file may have taken its place while it was away
             port.link.unlink(missing_ok=True)
         if port.listener is not None:
             if port.listener in self._selector.get_map():

@@ -115,3 +115,76 @@ def test_a_log_that_cannot_be_written(cli: Cli, tmp_path: Path) -> None:
     result = cli("emulate", NAME, "--log", str(tmp_path / "no" / "log"))
     assert result.code == 2
     assert "the ports cannot be served" in result.err
+
+
+TRANSCRIPT = """\
+id: {name}
+source: {{url: made up, kind: manual, fidelity: log}}
+truth: {{maker: {maker}, model: {model}}}
+exchanges:
+- send: ATI
+  recv: [ATI, Maker, Model, OK]
+"""
+
+
+def recorded(folder: Path, maker: str = "xinyi", model: str = "X1") -> str:
+    file = folder / "module.yaml"
+    file.write_text(TRANSCRIPT.format(name="synthetic-module", maker=maker, model=model), encoding="utf-8")
+    return str(file)
+
+
+def test_surfaces_can_be_read_and_changed(tmp_path: Path) -> None:
+    with emulate(recorded(tmp_path), "--surfaces", "--count", "2", ports=2) as (_, lines):
+        one, two = (line.split("  ")[0] for line in lines)
+        assert answer(one, "AT+FOTACTR?") == "AT+FOTACTR?\r\r\n+FOTA:0\r\nOK\r\n"
+        assert answer(one, "AT+FOTACTR=1").endswith("\r\nOK\r\n")
+        assert "+FOTA:1" in answer(one, "AT+FOTACTR?")
+        assert "+FOTA:0" in answer(two, "AT+FOTACTR?"), "every port is a module of its own"
+        assert "Model" in answer(one, "ATI")
+
+
+def test_without_surfaces_nothing_can_be_changed(tmp_path: Path) -> None:
+    with emulate(recorded(tmp_path)) as (_, lines):
+        assert answer(lines[0].split("  ")[0], "AT+FOTACTR=1").endswith("ERROR\r\n")
+
+
+def test_troubles_add_up_and_a_restart_takes_as_long_as_it_is_told(tmp_path: Path) -> None:
+    options = ("--surfaces", "--trouble", "reboot", "--trouble", "ignore", "--boot", "0.2", "--link-dir", str(tmp_path))
+    with emulate(recorded(tmp_path), *options) as (_, lines):
+        link = Path(lines[0].split("  ")[0])
+        before = link.readlink()
+        port = open_port(str(link))
+        port.write(b"AT+FOTACTR=1\r")
+        wait_for(lambda: not link.exists(), "restart")
+        port.close()
+        wait_for(link.exists, "return")
+        assert link.readlink() != before
+        assert "+FOTA:0" in answer(str(link), "AT+FOTACTR?")
+
+
+@pytest.mark.parametrize(
+    ("maker", "message"),
+    [
+        ("null", "it does not say who made the module"),
+        ("nobody", "the maker 'nobody' has no profile"),
+    ],
+)
+def test_surfaces_of_an_unknown_maker(cli: Cli, tmp_path: Path, maker: str, message: str) -> None:
+    result = cli("emulate", recorded(tmp_path, maker), "--surfaces")
+    assert (result.code, result.out) == (2, "")
+    assert f"synthetic-module: {message}" in result.err
+
+
+def test_surfaces_that_are_not_known(cli: Cli, tmp_path: Path) -> None:
+    known = knowledge.load()
+    maker = next(slug for slug in known.profiles if not known.surfaces_of(slug))
+    result = cli("emulate", recorded(tmp_path, maker), "--surfaces")
+    assert (result.code, result.out) == (2, "")
+    assert f"synthetic-module: the profile of {maker} has no surfaces" in result.err
+
+
+@pytest.mark.parametrize("option", [("--trouble", "ignore"), ("--boot", "1")])
+def test_troubles_without_surfaces(cli: Cli, tmp_path: Path, option: tuple[str, str]) -> None:
+    result = cli("emulate", recorded(tmp_path), *option)
+    assert result.code == 2
+    assert "add --surfaces" in result.err
