@@ -113,7 +113,7 @@ def _refused(query: Query, reply: Reply) -> _Verdict:
 def _answered(query: Query, lines: tuple[str, ...]) -> _Verdict:
     found = query.rule(lines)
     if found is not None:
-        return _Verdict(found.state, True, tuple(filter(found.matches, lines)), found.means)
+        return _Verdict(found.state, found.state is not State.UNKNOWN, tuple(filter(found.matches, lines)), found.means)
     if normalise(query.send) == LIST_COMMANDS:
         # A short answer is no full list, and what it lacks may still be there.
         full = len(lines) >= LEAST_LISTED

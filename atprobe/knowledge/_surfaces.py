@@ -46,7 +46,7 @@ class Query:
 
     The first rule that matches any line speaks. `ok` is the state where the module said OK and no rule matched,
     `refused` that where it refused the command; None says nothing. `needs` names another query of the surface:
-    this one is asked only where a rule matched, or `ok` spoke, for that one.
+    this one is asked only where a rule, or `ok`, made something of that one's answer that is not `unknown`.
     """
 
     send: str
