@@ -162,6 +162,15 @@ class TestWriting:
         memory.answer("AT+FOTA=1,7")
         assert read(memory) == "+FOTA: 1,7"
 
+    def test_values_in_the_front_may_grow_and_shrink(self) -> None:
+        kinds = {name: {"range": [0, 999]} for name in "ab"}
+        one = setting("AT+X?", r"\+X: (?P<b>\d+),(?P<a>\d+);", "AT+X={a},{b}", kinds, {"a": "0"})
+        memory = Memory([surface("x", query("AT+X?", example("on", "+X: 5,60;")), settings=[one])])
+        memory.answer("AT+X=7,123")
+        assert read(memory, "AT+X?") == "+X: 123,7;"
+        memory.answer("AT+X=100,8")
+        assert read(memory, "AT+X?") == "+X: 8,100;"
+
     @pytest.mark.parametrize("line", ["AT+FOTA=3,60", "AT+FOTA=01,60", "AT+FOTA=1", "AT+FOTA=1,256", "AT+FOTA=1,60,0"])
     def test_what_the_rule_would_never_write_is_not_taken(self, line: str) -> None:
         memory = fota()
