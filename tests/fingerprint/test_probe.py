@@ -39,9 +39,9 @@ def target(*paths: str) -> Target:
     return Target(Device("uart", tuple(Port(path) for path in paths)), paths)
 
 
-def run(knowledge: Knowledge, *specs: Spec, timeout: float = 3.0) -> Outcome:
+def run(knowledge: Knowledge, *specs: Spec, timeout: float = 3.0, surfaces: bool = True) -> Outcome:
     with Emulator(list(specs)) as emulator:
-        outcome = probe([target(port) for port in emulator.ports], knowledge, timeout=timeout)
+        outcome = probe([target(port) for port in emulator.ports], knowledge, timeout=timeout, surfaces=surfaces)
         for port in emulator.ports:
             if not any(problem.port == port for problem in outcome.problems):
                 open_port(port).close()  # free again
@@ -49,7 +49,7 @@ def run(knowledge: Knowledge, *specs: Spec, timeout: float = 3.0) -> Outcome:
 
 
 def test_one_module(knowledge: Knowledge) -> None:
-    outcome = run(knowledge, Spec(MODULE, latency=0.01))
+    outcome = run(knowledge, Spec(MODULE, latency=0.01), surfaces=False)
     (module,) = outcome.modules
     identity = module.identity
     assert outcome.problems == ()
