@@ -19,7 +19,7 @@ from atprobe.model import Change, Device, Exchange, Module, Plan, Port, Transcri
 from atprobe.report import now
 
 MAKER, MODEL, FIRMWARE = "simcom", "A7670E-FASE", "A7670M7_V1.11.1"
-IMEIS = ("350457790000002", "350457880000001")
+IMEIS = ("350457790000002", "350457880000003")
 REBOOT = Reboot("AT+CFUN=1,1", 5.0, "made up")
 
 
