@@ -105,6 +105,9 @@ def apply(plan: Plan, modules: Sequence[Module], tools: Tools, *, reboot: bool =
             yield from worker.not_sent(mine, different[0])
             return
         results = list(worker.carry_out(mine))
+        if contact.openings > 1:
+            # It may have restarted, and forgotten what was read back before.
+            results = [worker.again(change) if change.stage is Stage.DONE else change for change in results]
         if reboot and any(each.step.reboot == "yes" and each.stage is Stage.DONE for each in results):
             results = worker.restart(results, tools.knowledge.profiles[about.maker].reboot)
         yield from results
@@ -251,7 +254,18 @@ class _Worker:
         except PortError as error:
             text = f"the module did not come back: {error.message}"
             return [self._note(c, Stage.UNKNOWN, text) if c.stage is Stage.REBOOTING else c for c in done]
-        return [self._after_restart(c) if c.stage is Stage.REBOOTING else c for c in done]
+        return [self.again(c) if c.stage is Stage.REBOOTING else c for c in done]
+
+    def again(self, change: Change) -> Change:
+        """Read a change once more after the module was, or may have been, restarted."""
+        values = self._read(change)
+        if values is None:
+            return self._note(change, Stage.UNKNOWN, "after the restart it could not be read")
+        if self._same(change, values, change.step.after):
+            return self._note(change, Stage.DONE, "read again after the restart")
+        if self._same(change, values, change.step.before):
+            return self._note(change, Stage.REVERTED, "after the restart it has its old value")
+        return self._note(change, Stage.UNKNOWN, f"after the restart it reads {_words(values)}")
 
     def not_sent(self, changes: Sequence[Change], why: str) -> list[Change]:
         """Write down that these were not sent. Only what nobody began is of that kind."""
@@ -289,16 +303,6 @@ class _Worker:
         if self._same(change, values, change.step.before):
             return self._note(change, Stage.UNDONE, said)
         return self._note(change, Stage.UNKNOWN, f"putting it back: {said}; it reads {_words(values)}")
-
-    def _after_restart(self, change: Change) -> Change:
-        values = self._read(change)
-        if values is None:
-            return self._note(change, Stage.UNKNOWN, "after the restart it could not be read")
-        if self._same(change, values, change.step.after):
-            return self._note(change, Stage.DONE, "read again after the restart")
-        if self._same(change, values, change.step.before):
-            return self._note(change, Stage.REVERTED, "after the restart it has its old value")
-        return self._note(change, Stage.UNKNOWN, f"after the restart it reads {_words(values)}")
 
     def _send(self, change: Change, stage: Stage, line: str) -> tuple[Change, Reply | None]:
         if self.contact.is_lost:
