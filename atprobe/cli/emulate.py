@@ -132,7 +132,7 @@ def remember(transcript: Transcript, known: Knowledge, troubles: Iterable[str] =
         model = f" for the model {truth.model}" if truth.model and known.surfaces_of(truth.maker) else ""
         raise Fatal(f"{transcript.id}: the profile of {truth.maker} has no surfaces{model}; leave --surfaces out.")
     # A chip platform's restart serves those who build on it.
-    reboots = (profile.reboot, *(known.profiles[slug].reboot for slug in profile.platforms))
+    reboots = (profile.reboot, *(known.profiles[each.folder].reboot for each in profile.platforms))
     memory = Memory(rules, next(filter(None, reboots), None), reading=known.reading)
     memory.troubles.update(map(Trouble, troubles))
     return memory
