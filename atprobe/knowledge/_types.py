@@ -199,6 +199,14 @@ class Knowledge:
         profiles = [own, *below] if own else []
         return tuple(rule for profile in profiles for rule in profile.surfaces if rule.suits(model))
 
+    def reboot_of(self, maker: str | None, model: str | None = None) -> Reboot | None:
+        """How a module of this maker and model is restarted; None where no profile says."""
+        own = self.profiles.get(maker or "")
+        if own is None:
+            return None
+        below = (self.profiles[each.folder].reboot for each in own.platforms if each.suits(model))
+        return own.reboot or next(filter(None, below), None)
+
     @property
     def standard(self) -> tuple[Command, ...]:
         """The standard commands, in the order in which they are asked."""

@@ -21,8 +21,6 @@ from atprobe.model import Change, Module, ModulePlan, Plan, Problem, Reply, Stag
 READ_TRIES = 3
 WRITE_SECONDS = 10.0
 """A module may take its time to store a setting."""
-BACK_SECONDS = 30.0
-"""How long a module that went away by itself is waited for."""
 GOING_SECONDS = 10.0
 """How long after its OK a module may take to begin its restart."""
 
@@ -71,7 +69,8 @@ class Tools:
     inhibit: bool
     stop: threading.Event
     on_stage: OnStage
-    back_seconds: float = BACK_SECONDS
+    back_seconds: float
+    """How long a module that went away by itself is waited for."""
     write_seconds: float = WRITE_SECONDS
 
 
@@ -109,7 +108,7 @@ def apply(plan: Plan, modules: Sequence[Module], tools: Tools, *, reboot: bool =
             # It may have restarted, and forgotten what was read back before.
             results = [worker.again(change) if change.stage is Stage.DONE else change for change in results]
         if reboot and any(each.step.reboot == "yes" and each.stage is Stage.DONE for each in results):
-            results = worker.restart(results, tools.knowledge.profiles[about.maker].reboot)
+            results = worker.restart(results, tools.knowledge.reboot_of(about.maker, about.model))
         yield from results
 
     return _each_module(changes, modules, tools, one, reboot=reboot)
@@ -163,7 +162,7 @@ def _each_module(
         where = Where(tools.knowledge, way, tools.timeout, tools.write_seconds, tools.targets)
         for imei, group in groupby(sorted(ours, key=lambda change: (change.imei, change.id)), lambda c: c.imei):
             mine = list(group)
-            restart = tools.knowledge.profiles[mine[0].maker].reboot if reboot else None
+            restart = tools.knowledge.reboot_of(mine[0].maker, mine[0].model) if reboot else None
             lines = [line for change in mine for line in (change.step.command, change.step.undo)]
             consent = Consent([*lines, restart.send] if restart else lines)
             port = next(port.path for port in found[imei].device.ports if port.probed)
