@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ from atprobe import knowledge
 from atprobe.emulator import Emulator, Memory, Spec, Trouble
 from atprobe.lockdown import JOURNAL
 from atprobe.model import Exchange, Transcript, Truth
-from tests.cli.conftest import Cli, Result
+from tests.cli.conftest import Cli, Result, finish, start, wait_for
 
 IMEI = "350457790000002"
 LINES = ("Manufacturer: INCORPORATED", "Model: A7670E-FASE", "Revision: A7670M7_V1.11.1", f"IMEI: {IMEI}", "OK")
@@ -204,3 +205,44 @@ def test_only_the_named_surface_is_put_back(bench: Bench) -> None:
 @pytest.mark.parametrize("command", ["plan", "apply", "status", "restore", "resume"])
 def test_help_has_examples(cli: Cli, command: str) -> None:
     assert f"atprobe lockdown {command}" in cli("lockdown", command, "--help").out
+
+
+def on_stdin(answer: str, *arguments: str) -> Result:
+    """Run a command for somebody at a terminal who types `answer`."""
+    master, slave = os.openpty()
+    process = start(*arguments, stdin=slave)
+    os.close(slave)
+    os.write(master, answer.encode())
+    try:
+        return finish(process)
+    finally:
+        os.close(master)
+
+
+class TestAsking:
+    def test_no_sends_nothing(self, bench: Bench) -> None:
+        bench.plan()
+        result = on_stdin("n\n", "lockdown", "apply", str(bench.plan_file))
+        assert result.code == 130
+        assert "AT+CAPFOTA=0" in result.err and "nothing was sent" in result.err
+        assert bench.memory.writes == []
+
+    def test_yes_sends(self, bench: Bench) -> None:
+        bench.plan()
+        result = on_stdin("y\n", "lockdown", "apply", str(bench.plan_file))
+        assert result.code == 0
+        assert bench.memory.writes == ["AT+CAPFOTA=0"]
+
+
+def test_a_signal_ends_the_run_between_two_changes(bench: Bench) -> None:
+    bench.plan("--include", "simcom-autoreg")
+    bench.memory.troubles = {Trouble.MUTE}  # the write is waited for, so that there is time for a signal
+    process = start("lockdown", "apply", str(bench.plan_file), "--yes", "--format", "json", "--timeout", "0.5")
+    wait_for(lambda: bool(bench.memory.writes), "write")
+    process.send_signal(signal.SIGINT)
+    bench.memory.troubles = set()
+    result = finish(process)
+    states = {each["surface"]: each["state"] for each in json.loads(result.out)["changes"]}
+    assert states == {"capfota": "done", "simcom-autoreg": "not-sent"}
+    assert result.code == 130
+    assert bench.memory.writes == ["AT+CAPFOTA=0"]
