@@ -25,7 +25,12 @@ class TestDemo:
         identities = [module["identity"] for module in shown["modules"]]
         assert [identity["maker"] for identity in identities] == [truth.maker for truth in truths]
         assert [problem["kind"] for problem in shown["problems"]] == ["silent", "nmea"]
-        assert "atprobe: this was a demo: 14 recordings of real modules, and 2 ports that cannot work\n" in result.err
+        assert (
+            "atprobe: this was a demo: 14 recordings of real modules, whose settings of remote update are made up, "
+            "and 2 ports that cannot work\n" in result.err
+        )
+        states = {surface["state"] for module in shown["modules"] for surface in module["surfaces"]}
+        assert {"on", "unknown"} <= states
 
     def test_its_modules_are_varied(self) -> None:
         truths = [find(name).truth for name in demo.MODULES]

@@ -140,9 +140,54 @@ def test_nothing_is_ever_set(own: Score, strangers: Score) -> None:
 
 
 def test_every_other_command_of_the_profiles_has_the_form_of_a_question(knowledge: Knowledge) -> None:
-    forms = {command: {form for _, form in split(command)} for command in knowledge.reading}
-    setting = {command for command, found in forms.items() if Form.SET in found}
-    assert setting <= {"AT+CGSN=1", "AT^VERSION=1", "AT+VERSION=1"}
+    """Of those that ask who a module is; what asks for the state of a surface is listed one by one below."""
+    sent = {normalise(command.send) for profile in knowledge.profiles.values() for command in profile.commands}
+    assert _settings(sent) <= {"AT+CGSN=1", "AT^VERSION=1", "AT+VERSION=1"}
+
+
+READING_SETS = {
+    # A key alone reads it: the sources of each are in the surfaces.yaml of its maker.
+    'AT+QABFOTA="activeslot"',
+    'AT+QCFG="usbcfg"',
+    'AT+QLWCFG="startup"',
+    'AT+QMBNCFG="AutoSel"',
+    'AT+UPGRADE="AUTO"',
+    'AT+UPGRADE="PERIOD"',
+    'AT+MPDSREGCFG="state"',
+    'AT+MFWCFG="url"',
+    'AT#XCARRIERCFG="auto_startup"',
+    'AT#XCARRIERCFG="auto_register"',
+    # The operator alone reads; a second value writes.
+    "AT+SELFREGISTER=0",
+    "AT+SELFREGISTER=1",
+    "AT+SELFREGISTER=2",
+    # 0 reads, 1 writes, 2 clears everything.
+    'AT+SYSNV=0,"self_register"',
+    # The write needs a second value.
+    "AT+UFOTACONF=2",
+    "AT%GETACFG=modem_apps.LWM2M.AppEnable",
+    "AT%GETACFG=LWM2M.Config.AutoConnect",
+    'AT^SRVCTL="MODS","status"',
+    'AT^SRVCFG="MODS","fwdownload/deferLimit"',
+    'AT^SRVCFG="MODS","fwupdate/deferLimit"',
+    'AT^SRVCFG="MODS","usm/downloadMode"',
+    'AT^SNLWM2M="status/stack","attus"',
+    'AT^SNLWM2M="status/stack","verizonus"',
+}
+
+
+def test_what_asks_for_a_state_in_the_form_of_a_setting_is_known_one_by_one(knowledge: Knowledge) -> None:
+    asked = {
+        normalise(query.send)
+        for profile in knowledge.profiles.values()
+        for surface in profile.surfaces
+        for query in surface.queries
+    }
+    assert _settings(asked) == {normalise(command) for command in READING_SETS}
+
+
+def _settings(commands: set[str]) -> set[str]:
+    return {command for command in commands if Form.SET in {form for _, form in split(command)}}
 
 
 def test_masking_leaves_no_name_and_all_else(knowledge: Knowledge) -> None:
