@@ -11,7 +11,9 @@ from atprobe.cli import _probing
 from atprobe.cli._exit import Exit, Fatal, say
 from atprobe.cli._options import Line, Output, line_options, output_options, surface_option
 from atprobe.cli.emulate import find
-from atprobe.emulator import Emulator, Fault, Spec
+from atprobe.emulator import Emulator, Fault, Memory, Spec
+from atprobe.knowledge import Knowledge
+from atprobe.model import Transcript
 
 MODULES = (
     "quectel/quectel-bg770a-gl-golden-070",
@@ -52,11 +54,12 @@ Examples:
 def command(line: Line, output: Output) -> int:
     """Probe emulated modules and two troublesome ports. Touches no real port.
 
-    The modules are recordings of real ones, and the run is the same as that of `probe`.
+    The modules are recordings of real ones, their settings of remote update are made up from the profiles, and the
+    run is the same as that of `probe`.
     """
     profiles = _probing.load()
     tcp = None if hasattr(os, "openpty") else 0
-    specs = [Spec(find(name), latency=LATENCY, tcp=tcp) for name in MODULES]
+    specs = [Spec(find(name), latency=LATENCY, tcp=tcp, memory=_settings(find(name), profiles)) for name in MODULES]
     specs += [Spec(specs[0].transcript, faults=frozenset({fault}), tcp=tcp) for fault in TROUBLE]
     try:
         with Emulator(specs) as emulator:
@@ -68,5 +71,13 @@ def command(line: Line, output: Output) -> int:
     if code is not Exit.INCOMPLETE or len(report.modules) != len(MODULES):
         return code
     if not output.quiet:
-        say(f"this was a demo: {len(MODULES)} recordings of real modules, and {len(TROUBLE)} ports that cannot work")
+        say(
+            f"this was a demo: {len(MODULES)} recordings of real modules, whose settings of remote update are made up, "
+            f"and {len(TROUBLE)} ports that cannot work"
+        )
     return Exit.OK
+
+
+def _settings(transcript: Transcript, profiles: Knowledge) -> Memory:
+    """Settings as the maker's profile describes them: recordings rarely hold any."""
+    return Memory(profiles.surfaces_of(transcript.truth.maker, transcript.truth.model))

@@ -123,16 +123,13 @@ def find(name: str) -> Transcript:
 def remember(transcript: Transcript, known: Knowledge, troubles: Iterable[str] = ()) -> Memory:
     """The settings of the module of a transcript. Raises Fatal where its maker's profile describes none."""
     truth = transcript.truth
-    profile = known.profiles.get(truth.maker or "")
-    if profile is None:
+    if truth.maker not in known.profiles:
         who = f"the maker {truth.maker!r} has no profile" if truth.maker else "it does not say who made the module"
         raise Fatal(f"{transcript.id}: {who}, so its settings are not known. See `truth.maker` of the transcript.")
     rules = known.surfaces_of(truth.maker, truth.model)
     if not rules:
         model = f" for the model {truth.model}" if truth.model and known.surfaces_of(truth.maker) else ""
         raise Fatal(f"{transcript.id}: the profile of {truth.maker} has no surfaces{model}; leave --surfaces out.")
-    # A chip platform's restart serves those who build on it.
-    reboots = (profile.reboot, *(known.profiles[slug].reboot for slug in profile.platforms))
-    memory = Memory(rules, next(filter(None, reboots), None), reading=known.reading)
+    memory = Memory(rules, known.reboot_of(truth.maker, truth.model), reading=known.reading)
     memory.troubles.update(map(Trouble, troubles))
     return memory

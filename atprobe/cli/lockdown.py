@@ -39,6 +39,9 @@ Exit codes of apply, restore and resume:
   6  a change failed, and its state is not known: run 'atprobe lockdown resume'
 """
 
+BACK_SECONDS = 30.0
+"""How long a module that went away by itself is waited for."""
+
 _YES = click.option("--yes", is_flag=True, help="Do not ask.")
 _QUIET = click.option("-q", "--quiet", is_flag=True, help="No progress and no notes on stderr.")
 _FORMAT = click.option(
@@ -338,7 +341,8 @@ def _tools(journal: Journal, profiles: Knowledge, ports: Sequence[str], line: Li
         if not quiet:
             say(progress(change))
 
-    return Tools(profiles, journal, _known(profiles, ports), line.timeout, line.baud, line.inhibit, stop, tell)
+    look = _known(profiles, ports)
+    return Tools(profiles, journal, look, line.timeout, line.baud, line.inhibit, stop, tell, BACK_SECONDS)
 
 
 def _finish(run: Callable[[], Run], output: Output) -> int:

@@ -22,13 +22,18 @@ def check_surfaces(check: Checker, node: Node) -> Data:
         node,
         "surfaces.yaml",
         {
-            "platforms": lambda item: check.items(item, "platforms", check.text),
+            "platforms": lambda item: check.items(item, "platforms", lambda each: _platform(check, each)),
             "reboot": lambda item: _reboot(check, item),
             "surfaces": lambda item: check.items(item, "surfaces", lambda surface: _surface(check, surface)),
             "never": lambda item: check.items(item, "never", lambda entry: never_entry(check, entry)),
             "redact": lambda item: check.items(item, "redact", check.searched),
         },
     )
+
+
+def _platform(check: Checker, node: Node) -> Data:
+    fields = {"folder": check.text, "for_models": check.pattern}
+    return check.mapping(node, "a platform", fields, required=("folder",))
 
 
 def _reboot(check: Checker, node: Node) -> Data:
@@ -246,7 +251,7 @@ def check_switches(
     names: dict[str, str] = {}
     for slug, (node, data) in found.items():
         places = node.entries("surfaces")
-        for platform in data.get("platforms", ()):
+        for platform in (each.get("folder") for each in data.get("platforms", ())):
             if platform == slug or platform not in found:
                 check.fault(node, f"{platform!r} has no surfaces of its own", "name another folder of profiles/")
         for place, surface in zip(places, data.get("surfaces", ()), strict=False):

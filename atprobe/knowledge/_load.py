@@ -24,7 +24,7 @@ from atprobe.knowledge._transcripts import check_transcript, transcript_paths
 from atprobe.knowledge._types import Knowledge, knowledge_from
 from atprobe.knowledge._yaml import Node, ProfileError, ProfileProblem
 
-_FORMAT = 5
+_FORMAT = 6
 """Raise this when the kept form changes, so that older files are not read."""
 _FILES = ("maker.yaml", "identity.yaml", "usb.yaml", "surfaces.yaml")
 

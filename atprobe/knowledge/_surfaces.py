@@ -208,6 +208,18 @@ class SurfaceRule:
 
 
 @dataclass(frozen=True)
+class Platform:
+    """A chip platform below a maker's modules: the folder whose surfaces they may have too, and which of them."""
+
+    folder: str
+    for_models: str | None = None
+
+    def suits(self, model: str | None) -> bool:
+        """Whether a module of that model may rest on it. A module of unknown model may rest on anything."""
+        return model is None or self.for_models is None or _compiled(self.for_models).fullmatch(model) is not None
+
+
+@dataclass(frozen=True)
 class Reboot:
     """How a maker's modules are restarted, and within how many seconds they are back."""
 

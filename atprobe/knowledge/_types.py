@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from atprobe.at import normalise
 from atprobe.knowledge._check import fill
-from atprobe.knowledge._surfaces import Reboot, SurfaceRule, surface_from
+from atprobe.knowledge._surfaces import Platform, Reboot, SurfaceRule, surface_from
 from atprobe.model import Claim, Role, Strength, UsbInfo, UsbInterface
 
 MAX_TEXT = 512
@@ -155,8 +155,8 @@ class Profile:
     modem_vendors: tuple[str, ...] = ()
     """USB vendor ids under which nothing but cellular modules is sold."""
     surfaces: tuple[SurfaceRule, ...] = ()
-    platforms: tuple[str, ...] = ()
-    """Folders of chip platforms whose surfaces its modules may have too."""
+    platforms: tuple[Platform, ...] = ()
+    """The chip platforms whose surfaces its modules may have too."""
     reboot: Reboot | None = None
 
     @property
@@ -195,8 +195,17 @@ class Knowledge:
     def surfaces_of(self, maker: str | None, model: str | None = None) -> tuple[SurfaceRule, ...]:
         """The surfaces that a module of this maker and model may have; none where the maker is not known."""
         own = self.profiles.get(maker or "")
-        profiles = [own, *(self.profiles[slug] for slug in own.platforms)] if own else []
+        below = [self.profiles[each.folder] for each in own.platforms if each.suits(model)] if own else []
+        profiles = [own, *below] if own else []
         return tuple(rule for profile in profiles for rule in profile.surfaces if rule.suits(model))
+
+    def reboot_of(self, maker: str | None, model: str | None = None) -> Reboot | None:
+        """How a module of this maker and model is restarted; None where no profile says."""
+        own = self.profiles.get(maker or "")
+        if own is None:
+            return None
+        below = (self.profiles[each.folder].reboot for each in own.platforms if each.suits(model))
+        return own.reboot or next(filter(None, below), None)
 
     @property
     def standard(self) -> tuple[Command, ...]:
@@ -266,7 +275,7 @@ def _profile(slug: str, data: dict[str, Any]) -> Profile:
         layouts=tuple(_layout(row, maker) for row in where.get("layouts", ())),
         modem_vendors=tuple(where.get("modem_vendors", ())),
         surfaces=tuple(surface_from(slug, surface) for surface in afar.get("surfaces", ())),
-        platforms=tuple(afar.get("platforms", ())),
+        platforms=tuple(Platform(**platform) for platform in afar.get("platforms", ())),
         reboot=Reboot(**afar["reboot"]) if "reboot" in afar else None,
     )
 

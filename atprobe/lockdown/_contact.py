@@ -34,6 +34,8 @@ class Contact:
     def __init__(self, where: Where, imei: str, port: str, consent: Consent) -> None:
         self._where, self._imei, self._consent = where, imei, consent
         self.port = port
+        self.openings = 0
+        """How often the conversation was begun: more than once where the module went away meanwhile."""
         self._transport: Transport | None = None
         self._session: WritingSession | None = None
 
@@ -96,6 +98,7 @@ class Contact:
             if interview.run(session.ask).imei == self._imei:
                 surfaces = interview.survey(session.ask)
                 self.port, self._transport, self._session = path, transport, session
+                self.openings += 1
                 return Module(device, interview.identity, Timing(0.0, 0, 0.0), surfaces)
         finally:
             if self._transport is not transport:

@@ -21,8 +21,6 @@ from atprobe.model import Change, Module, ModulePlan, Plan, Problem, Reply, Stag
 READ_TRIES = 3
 WRITE_SECONDS = 10.0
 """A module may take its time to store a setting."""
-BACK_SECONDS = 30.0
-"""How long a module that went away by itself is waited for."""
 GOING_SECONDS = 10.0
 """How long after its OK a module may take to begin its restart."""
 
@@ -71,7 +69,8 @@ class Tools:
     inhibit: bool
     stop: threading.Event
     on_stage: OnStage
-    back_seconds: float = BACK_SECONDS
+    back_seconds: float
+    """How long a module that went away by itself is waited for."""
     write_seconds: float = WRITE_SECONDS
 
 
@@ -105,8 +104,11 @@ def apply(plan: Plan, modules: Sequence[Module], tools: Tools, *, reboot: bool =
             yield from worker.not_sent(mine, different[0])
             return
         results = list(worker.carry_out(mine))
+        if contact.openings > 1:
+            # It may have restarted, and forgotten what was read back before.
+            results = [worker.again(change) if change.stage is Stage.DONE else change for change in results]
         if reboot and any(each.step.reboot == "yes" and each.stage is Stage.DONE for each in results):
-            results = worker.restart(results, tools.knowledge.profiles[about.maker].reboot)
+            results = worker.restart(results, tools.knowledge.reboot_of(about.maker, about.model))
         yield from results
 
     return _each_module(changes, modules, tools, one, reboot=reboot)
@@ -160,7 +162,7 @@ def _each_module(
         where = Where(tools.knowledge, way, tools.timeout, tools.write_seconds, tools.targets)
         for imei, group in groupby(sorted(ours, key=lambda change: (change.imei, change.id)), lambda c: c.imei):
             mine = list(group)
-            restart = tools.knowledge.profiles[mine[0].maker].reboot if reboot else None
+            restart = tools.knowledge.reboot_of(mine[0].maker, mine[0].model) if reboot else None
             lines = [line for change in mine for line in (change.step.command, change.step.undo)]
             consent = Consent([*lines, restart.send] if restart else lines)
             port = next(port.path for port in found[imei].device.ports if port.probed)
@@ -251,7 +253,18 @@ class _Worker:
         except PortError as error:
             text = f"the module did not come back: {error.message}"
             return [self._note(c, Stage.UNKNOWN, text) if c.stage is Stage.REBOOTING else c for c in done]
-        return [self._after_restart(c) if c.stage is Stage.REBOOTING else c for c in done]
+        return [self.again(c) if c.stage is Stage.REBOOTING else c for c in done]
+
+    def again(self, change: Change) -> Change:
+        """Read a change once more after the module was, or may have been, restarted."""
+        values = self._read(change)
+        if values is None:
+            return self._note(change, Stage.UNKNOWN, "after the restart it could not be read")
+        if self._same(change, values, change.step.after):
+            return self._note(change, Stage.DONE, "read again after the restart")
+        if self._same(change, values, change.step.before):
+            return self._note(change, Stage.REVERTED, "after the restart it has its old value")
+        return self._note(change, Stage.UNKNOWN, f"after the restart it reads {_words(values)}")
 
     def not_sent(self, changes: Sequence[Change], why: str) -> list[Change]:
         """Write down that these were not sent. Only what nobody began is of that kind."""
@@ -289,16 +302,6 @@ class _Worker:
         if self._same(change, values, change.step.before):
             return self._note(change, Stage.UNDONE, said)
         return self._note(change, Stage.UNKNOWN, f"putting it back: {said}; it reads {_words(values)}")
-
-    def _after_restart(self, change: Change) -> Change:
-        values = self._read(change)
-        if values is None:
-            return self._note(change, Stage.UNKNOWN, "after the restart it could not be read")
-        if self._same(change, values, change.step.after):
-            return self._note(change, Stage.DONE, "read again after the restart")
-        if self._same(change, values, change.step.before):
-            return self._note(change, Stage.REVERTED, "after the restart it has its old value")
-        return self._note(change, Stage.UNKNOWN, f"after the restart it reads {_words(values)}")
 
     def _send(self, change: Change, stage: Stage, line: str) -> tuple[Change, Reply | None]:
         if self.contact.is_lost:

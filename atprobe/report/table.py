@@ -12,7 +12,20 @@ import math
 import unicodedata
 from collections.abc import Callable, Sequence
 
-from atprobe.model import Claim, Device, Event, EventKind, Identity, Module, Port, Problem, Report, State, Surface
+from atprobe.model import (
+    Claim,
+    Device,
+    Event,
+    EventKind,
+    Identity,
+    Module,
+    Port,
+    Problem,
+    Reach,
+    Report,
+    State,
+    Surface,
+)
 from atprobe.report import View
 from atprobe.report.escape import visible
 
@@ -101,9 +114,8 @@ def _modules(modules: Sequence[Module], view: View) -> list[str]:
         blocks.append(section("Conflicts", conflicts))
     afar = [row for module in modules for row in _surfaces(module, view.verbose)]
     if afar:
-        blocks.append(
-            "Can be changed or driven from afar:\n" + grid(["PORT", "SURFACE", "STATE", "BY", "WHAT"], afar, view)
-        )
+        title = "Can be changed or driven from afar:\n"
+        blocks.append(title + grid(["PORT", "SURFACE", "STATE", "BY", "WHAT"], afar, view) + _left_out(modules, view))
     if view.verbose:
         blocks += [_evidence(module, view) for module in modules]
     return blocks
@@ -116,11 +128,11 @@ def _states(surfaces: Sequence[Surface]) -> str:
 
 
 def _surfaces(module: Module, verbose: bool) -> list[list[str]]:
-    """A row for each surface the module has or may have, what is on first."""
-    shown = [surface for surface in module.surfaces if verbose or surface.state in _SHOWN]
+    """A row for each surface that is on, what others than the host can trigger first; with `verbose` for all."""
+    shown = [surface for surface in module.surfaces if verbose or surface.state is State.ON]
     order = [*_SHOWN, State.ABSENT]
     rows = []
-    for surface in sorted(shown, key=lambda surface: order.index(surface.state)):
+    for surface in sorted(shown, key=lambda each: (order.index(each.state), each.reach is Reach.HOST)):
         what = surface.title
         if surface.means:
             what += f": {surface.means}"
@@ -130,6 +142,15 @@ def _surfaces(module: Module, verbose: bool) -> list[list[str]]:
             what += f" [{surface.answer}]"
         rows.append([_port(module), surface.id, str(surface.state), str(surface.reach), what])
     return rows
+
+
+def _left_out(modules: Sequence[Module], view: View) -> str:
+    """A word on the surfaces that are not shown: unknown is not off."""
+    states = [surface.state for module in modules for surface in module.surfaces]
+    unknown = states.count(State.UNKNOWN)
+    if view.verbose or not unknown:
+        return ""
+    return f"{GAP}The state of {unknown} more cannot be read, which is not the same as off; -v lists them.\n"
 
 
 def _evidence(module: Module, view: View) -> str:

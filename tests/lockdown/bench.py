@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import termios
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -152,6 +154,12 @@ class Bench:
 
         settings: dict[str, Any] = {"back_seconds": 0.4, "write_seconds": 0.4, **others}
         return Tools(self.knowledge, journal, self.targets, 0.3, 115200, True, threading.Event(), tell, **settings)
+
+    def unclaim(self, module: int = 0) -> None:
+        """What the kernel does at the last close of a real tty. The emulator keeps its ptys open, so claims stay."""
+        slave = self.emulator._ports[module].slave
+        if slave is not None:
+            fcntl.ioctl(slave, termios.TIOCNXCL)
 
     def reads(self, line: str, module: int = 0) -> tuple[str, ...] | None:
         """What a module answers to a query now."""
