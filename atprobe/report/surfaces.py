@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from atprobe.knowledge import Knowledge, Profile, SettingRule, SurfaceRule, SwitchRule
+from atprobe.knowledge import Knowledge, Platform, Profile, SettingRule, SurfaceRule, SwitchRule
 
 HEAD = """\
 # What can be changed or driven from afar
@@ -182,7 +182,7 @@ def _section(profile: Profile) -> str:
     lines = [f"## {cell(profile.maker.name if profile.maker else profile.slug)}", ""]
     about = []
     if profile.platforms:
-        about.append(f"Asked too: the surfaces of {', '.join(profile.platforms)}.")
+        about.append(f"Asked too: the surfaces of {', '.join(map(_platform, profile.platforms))}.")
     if profile.reboot:
         about.append(f"Restarts with {code(profile.reboot.send)}, back within {profile.reboot.seconds:g} s.")
     if about:
@@ -191,6 +191,10 @@ def _section(profile: Profile) -> str:
         lines += [f"| {' | '.join(COLUMNS)} |", "|---" * len(COLUMNS) + "|"]
         lines += [f"| {' | '.join(_cells(row))} |" for row in rows([profile])]
     return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def _platform(platform: Platform) -> str:
+    return platform.folder + (f" (models {code(platform.for_models)})" if platform.for_models else "")
 
 
 def _cells(row: Mapping[str, Any]) -> list[str]:

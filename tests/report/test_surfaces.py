@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from atprobe.knowledge import Knowledge, Profile, Query, Reboot, SettingRule, SurfaceRule, SwitchRule
+from atprobe.knowledge import Knowledge, Platform, Profile, Query, Reboot, SettingRule, SurfaceRule, SwitchRule
 from atprobe.model import Reach, SurfaceKind
 from atprobe.report import surfaces
 
@@ -33,7 +33,7 @@ RULE = SurfaceRule(
 )
 
 
-def page(*rules: SurfaceRule, reboot: Reboot | None = None, platforms: tuple[str, ...] = ()) -> str:
+def page(*rules: SurfaceRule, reboot: Reboot | None = None, platforms: tuple[Platform, ...] = ()) -> str:
     profile = Profile("acme", None, surfaces=rules, reboot=reboot, platforms=platforms)
     return surfaces.render(Knowledge({"acme": profile}, "1", Path()), ["acme"], [])
 
@@ -83,8 +83,13 @@ class TestPage:
         assert "of 2 there is only advice" in text
 
     def test_platform_and_restart(self) -> None:
-        text = page(reboot=Reboot("AT+CFUN=1,1", 60.0, "a manual"), platforms=("chips",))
-        assert "Asked too: the surfaces of chips. Restarts with `AT+CFUN=1,1`, back within 60 s." in text
+        text = page(
+            reboot=Reboot("AT+CFUN=1,1", 60.0, "a manual"), platforms=(Platform("chips"), Platform("tiles", "A|B"))
+        )
+        assert (
+            "Asked too: the surfaces of chips, tiles (models `A\\|B`). Restarts with `AT+CFUN=1,1`, back within 60 s."
+            in text
+        )
 
     def test_a_maker_without_surfaces_has_no_section(self) -> None:
         assert "## " not in page()
