@@ -93,6 +93,13 @@ class TestListAndShow:
         line = cli("profiles", "list", str(profile(tmp_path))).out.splitlines()[1]
         assert line.split() == ["zenith", "Zenith", "maker", "-", "0", "1", "0", "2026-01-02"]
 
+    def test_surfaces_are_counted(self, cli: Cli) -> None:
+        rows = json.loads(cli("profiles", "list", "--format", "json").out)["profiles"]
+        counted = {row["slug"]: row["surfaces"] for row in rows}
+        profiles = knowledge.load().profiles
+        assert counted == {slug: len(profiles[slug].surfaces) for slug in counted}
+        assert counted["quectel"] > 10
+
     def test_ties_are_shown(self, cli: Cli) -> None:
         result = cli("profiles", "show", "rolling")
         assert any(line.split()[:2] == ["former-parent", "Fibocom"] for line in result.out.splitlines())
