@@ -11,12 +11,12 @@ import click
 
 from atprobe import knowledge
 from atprobe.cli._exit import Exit, Fatal
-from atprobe.cli._options import Output, output_options
+from atprobe.cli._options import OUTPUT_HELP, Output, new_file, output_options
 from atprobe.cli._output import view, write
 from atprobe.emulator.scoring import Row, Score, score
 from atprobe.knowledge import Coverage, Knowledge, ProfileError
 from atprobe.model import Transcript
-from atprobe.report import Format, coverage, listing
+from atprobe.report import Format, coverage, listing, surfaces
 from atprobe.report.document import dumps
 from atprobe.report.escape import visible
 from atprobe.report.table import grid
@@ -147,6 +147,67 @@ def coverage_command(root: Path | None) -> int:
     names = {row.maker: _figures(asdict(row))[3] for row in masked.rows}
     write(coverage.render(profiles.makers, _coverage(root), right, names), None)
     return Exit.OK
+
+
+SURFACES_EPILOG = """\b
+Examples:
+  atprobe profiles surfaces
+  atprobe profiles surfaces quectel xinyi --format json
+  atprobe profiles surfaces --format markdown --researched docs/surfaces-researched.csv --output docs/surfaces.md
+"""
+
+
+@command.command("surfaces", epilog=SURFACES_EPILOG)
+@click.argument("makers", metavar="[MAKER]...", nargs=-1)
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice([Format.TABLE.value, Format.JSON.value, "markdown"]),
+    default=Format.TABLE.value,
+    show_default=True,
+    help="table for people; json for scripts, with sources and advice; markdown for docs/surfaces.md.",
+)
+@click.option(
+    "--researched",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="With markdown: also say what this list of all that was looked into left out, and why.",
+)
+@click.option(
+    "--root",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    metavar="FOLDER",
+    help="A folder of profiles; without it the installed ones are meant.",
+)
+@click.option("--output", "file", metavar="FILE", callback=new_file, help=OUTPUT_HELP)
+def surfaces_command(
+    makers: tuple[str, ...], format_: str, researched: Path | None, root: Path | None, file: Path | None
+) -> int:
+    """List the ways to change or drive modules from afar: how each is asked, and how it is switched off.
+
+    Each MAKER is one of 'atprobe profiles list'; without any, all are listed.
+    """
+    profiles = _load(root)
+    if unknown := [maker for maker in makers if maker not in profiles.profiles]:
+        raise Fatal(f"{', '.join(unknown)}: no such profile. 'atprobe profiles list' shows which there are.")
+    slugs = makers or tuple(profiles.profiles)
+    if format_ == "markdown":
+        text = surfaces.render(profiles, slugs, _researched(researched) if researched else [])
+    else:
+        output = Output(Format(format_), file, False, False)
+        rows = surfaces.rows([profiles.profiles[slug] for slug in slugs])
+        shown = [surfaces.short(row) for row in rows] if output.format is Format.TABLE else rows
+        text = listing.render("surfaces", surfaces.TABLE, shown, output.format, view(output))
+    write(text, file)
+    return Exit.OK
+
+
+def _researched(path: Path) -> list[dict[str, str]]:
+    try:
+        with path.open(encoding="utf-8", newline="") as lines:
+            return surfaces.read_researched(lines)
+    except (OSError, ValueError) as error:
+        raise Fatal(f"{path} cannot be read: {error}") from error
 
 
 TEST_EPILOG = """\b

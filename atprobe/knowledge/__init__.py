@@ -3,7 +3,7 @@
 from atprobe.knowledge._coverage import Coverage, coverage
 from atprobe.knowledge._load import lint, load, state_dir
 from atprobe.knowledge._root import default_root
-from atprobe.knowledge._surfaces import Query, Reboot, SettingRule, SurfaceRule, SwitchRule, Values
+from atprobe.knowledge._surfaces import Platform, Query, Reboot, SettingRule, SurfaceRule, SwitchRule, Values
 from atprobe.knowledge._transcripts import dump_transcript, load_transcript, transcripts
 from atprobe.knowledge._types import GENERIC, Command, Knowledge, Layout, Maker, Profile, Rule
 from atprobe.knowledge._yaml import ProfileError, ProfileProblem
@@ -15,6 +15,7 @@ __all__ = [
     "Knowledge",
     "Layout",
     "Maker",
+    "Platform",
     "Profile",
     "ProfileError",
     "ProfileProblem",

@@ -53,7 +53,4 @@ def _distinct(names: Iterable[str]) -> tuple[str, ...]:
 
 
 def _surfaces(path: Path) -> int:
-    if not path.exists():
-        return 0
-    value = _yaml.read(path).value
-    return len(value) if isinstance(value, list) else 0
+    return len(_yaml.read(path).entries("surfaces")) if path.exists() else 0

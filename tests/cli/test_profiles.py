@@ -93,6 +93,13 @@ class TestListAndShow:
         line = cli("profiles", "list", str(profile(tmp_path))).out.splitlines()[1]
         assert line.split() == ["zenith", "Zenith", "maker", "-", "0", "1", "0", "2026-01-02"]
 
+    def test_surfaces_are_counted(self, cli: Cli) -> None:
+        rows = json.loads(cli("profiles", "list", "--format", "json").out)["profiles"]
+        counted = {row["slug"]: row["surfaces"] for row in rows}
+        profiles = knowledge.load().profiles
+        assert counted == {slug: len(profiles[slug].surfaces) for slug in counted}
+        assert counted["quectel"] > 10
+
     def test_ties_are_shown(self, cli: Cli) -> None:
         result = cli("profiles", "show", "rolling")
         assert any(line.split()[:2] == ["former-parent", "Fibocom"] for line in result.out.splitlines())
@@ -100,6 +107,57 @@ class TestListAndShow:
     def test_the_coverage_page_is_up_to_date(self, cli: Cli) -> None:
         page = Path(__file__).parents[2] / "docs" / "coverage.md"
         assert cli("profiles", "coverage").out == page.read_text(encoding="utf-8")
+
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+
+class TestSurfaces:
+    def test_the_page_is_up_to_date(self, cli: Cli) -> None:
+        arguments = ("profiles", "surfaces", "--format", "markdown", "--researched")
+        made = cli(*arguments, str(DOCS / "surfaces-researched.csv")).out
+        command = f"atprobe {' '.join(arguments)} docs/surfaces-researched.csv --output docs/surfaces.md"
+        # No diff of the two: one line of it is longer than a screen.
+        same = made == (DOCS / "surfaces.md").read_text(encoding="utf-8")
+        assert same, f"docs/surfaces.md is not what the profiles give; make it anew: {command}"
+
+    def test_table(self, cli: Cli) -> None:
+        lines = cli("profiles", "surfaces", "quectel", "xinyi").out.splitlines()
+        assert " ".join(lines[0].split()) == "SURFACE KIND REACH QUERY SWITCH SENT KEPT RESTART CONFIDENCE"
+        known = knowledge.load().profiles
+        names = [f"{slug}/{rule.id}" for slug in ("quectel", "xinyi") for rule in known[slug].surfaces]
+        assert [line.split()[0] for line in lines[1:]] == names
+
+    def test_json(self, cli: Cli) -> None:
+        rows = json.loads(cli("profiles", "surfaces", "quectel", "--format", "json").out)["surfaces"]
+        row = next(row for row in rows if row["surface"] == "quectel/qiotreg")
+        assert row["settings"] == [{"read": "AT+QIOTREG?", "write": "AT+QIOTREG={mode}", "off": {"mode": "0"}}]
+        assert (row["sent"], row["queries"]) == ("with --include", ["AT+QIOTREG?"])
+        assert row["sources"]
+
+    def test_all_of_them(self, cli: Cli) -> None:
+        rows = json.loads(cli("profiles", "surfaces", "--format", "json").out)["surfaces"]
+        assert len(rows) == sum(len(profile.surfaces) for profile in knowledge.load().profiles.values())
+
+    def test_another_root_and_a_file(self, cli: Cli, tmp_path: Path) -> None:
+        (tmp_path / "profiles").mkdir()
+        root, file = profile(tmp_path / "profiles"), tmp_path / "page.md"
+        result = cli("profiles", "surfaces", "--root", str(root), "--format", "markdown", "--output", str(file))
+        assert (result.code, result.out) == (0, "")
+        assert "0 surfaces." in file.read_text(encoding="utf-8")
+
+    def test_a_maker_that_is_not_known(self, cli: Cli) -> None:
+        result = cli("profiles", "surfaces", "quectel", "zenith")
+        assert (result.code, result.err) == (
+            2,
+            "atprobe: zenith: no such profile. 'atprobe profiles list' shows which there are.\n",
+        )
+
+    def test_a_list_that_is_none(self, cli: Cli, tmp_path: Path) -> None:
+        (tmp_path / "x.csv").write_text("a,b\n")
+        result = cli("profiles", "surfaces", "--format", "markdown", "--researched", str(tmp_path / "x.csv"))
+        assert result.code == 2
+        assert "x.csv cannot be read: it does not have the columns number," in result.err
 
 
 class TestLint:
