@@ -21,6 +21,8 @@ _NOT_THERE = frozenset({"ERROR", "4", "COMMAND NOT SUPPORT"})
 _NOT_THERE_CME = frozenset({"3", "4", "100", "operation not allowed", "operation not supported", "unknown"})
 """The errors of 27.007 9.2 with which a firmware refuses a command that it does not have."""
 
+_NOT_NOW = "The profile has a switch, but what the module answers does not let it be used now."
+
 MAX_SHOWN = 12
 """Lines of an answer that are kept with the state."""
 
@@ -70,6 +72,10 @@ def surface(rule: SurfaceRule, answers: Answers) -> Surface:
     telling = [verdict for verdict in verdicts if verdict.state is not None]
     speaker = next((v for state in _ORDER for v in telling if v.state is state), telling[0] if telling else None)
     state = speaker.state if speaker is not None and speaker.state is not None else State.UNKNOWN
+    switch = None if state is State.ABSENT else _switch(rule, answers)
+    advice = [rule.advice] if rule.advice else []
+    if rule.switch is not None and switch is None and state in (State.ON, State.UNKNOWN):
+        advice.insert(0, _NOT_NOW)
     return Surface(
         rule.id,
         rule.title,
@@ -79,8 +85,8 @@ def surface(rule: SurfaceRule, answers: Answers) -> Surface:
         rule.maker,
         "\n".join(speaker.lines[:MAX_SHOWN]) or None if speaker else None,
         speaker.means if speaker else None,
-        None if state is State.ABSENT else _switch(rule, answers),
-        rule.advice,
+        switch,
+        " ".join(advice) or None,
     )
 
 

@@ -30,7 +30,10 @@ _FILES = ("maker.yaml", "identity.yaml", "usb.yaml", "surfaces.yaml")
 
 
 def state_dir() -> Path:
-    """Where atprobe keeps what it may lose: ATPROBE_STATE_DIR, /var/lib/atprobe for root, else the XDG folder."""
+    """Where atprobe keeps its files: ATPROBE_STATE_DIR, /var/lib/atprobe for root, else the XDG folder.
+
+    The profiles that were checked may be lost; the journal of `lockdown` may not.
+    """
     if chosen := os.environ.get("ATPROBE_STATE_DIR"):
         return Path(chosen)
     if hasattr(os, "geteuid") and os.geteuid() == 0:

@@ -123,7 +123,7 @@ def restore(changes: Sequence[Change], modules: Sequence[Module], tools: Tools) 
     def one(contact: Contact, mine: list[Change], worker: _Worker) -> Iterator[Change]:
         contact.open()
         for change in reversed(mine):
-            yield worker.restore(change)
+            yield change if tools.stop.is_set() else worker.restore(change)
 
     return _each_module(changes, modules, tools, one, back=True)
 
@@ -138,7 +138,7 @@ def resume(changes: Sequence[Change], modules: Sequence[Module], tools: Tools, *
         contact.open()
         back = undo or any(change.stage is Stage.UNDOING for change in mine)
         for change in reversed(mine) if back else mine:
-            yield worker.settle(change, back=back)
+            yield change if tools.stop.is_set() else worker.settle(change, back=back)
 
     return _each_module(changes, modules, tools, one, back=undo)
 

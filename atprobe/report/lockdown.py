@@ -42,7 +42,7 @@ def plan_table(plan: Plan, view: View) -> str:
 def changes_table(changes: Sequence[Change], view: View) -> str:
     """A line for each change: which module, what, how far, and what the journal says of it."""
     if not changes:
-        return "Nothing was changed on this machine.\n"
+        return "Nothing is changed; 'atprobe lockdown status --all' also shows what was put back.\n"
     rows = [
         [
             change.time[:19].replace("T", " "),

@@ -191,7 +191,10 @@ def test_nothing_to_put_back(bench: Bench) -> None:
         result = bench.lockdown(what, "--yes")
         assert result.code == 0
         assert "there is nothing to" in result.err
-    assert bench.cli("lockdown", "status").out == "Nothing was changed on this machine.\n"
+    assert (
+        bench.cli("lockdown", "status").out
+        == "Nothing is changed; 'atprobe lockdown status --all' also shows what was put back.\n"
+    )
 
 
 def test_only_the_named_surface_is_put_back(bench: Bench) -> None:
