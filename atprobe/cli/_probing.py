@@ -50,7 +50,7 @@ def attached(profiles: Knowledge, output: Output) -> tuple[Device, ...]:
 def run(choices: Sequence[Choice], profiles: Knowledge, line: Line, output: Output) -> Report:
     """Probe and print. Interrupted, it prints what is known by then."""
     started = now()
-    progress = _Progress(wanted=not output.quiet and sys.stderr is not None and sys.stderr.isatty())
+    progress = Progress(output)
     with patience():
         outcome = fingerprint.probe(
             [Target(*choice) for choice in choices],
@@ -94,14 +94,15 @@ def emit(result: Report, output: Output, *, passive: bool = False) -> None:
                 say(sentence(problem))
 
 
-class _Progress:
-    """A line on stderr that says how far the run is."""
+class Progress:
+    """A line on stderr that says how far the run is, for a person who is looking."""
 
-    def __init__(self, wanted: bool) -> None:
-        self._wanted = wanted
+    def __init__(self, output: Output) -> None:
+        self._wanted = not output.quiet and sys.stderr is not None and sys.stderr.isatty()
         self._shown = 0
 
     def __call__(self, done: int, total: int) -> None:
+        """Show that so many ports are done."""
         if self._wanted:
             text = f"{done} of {total} ports done"
             print(f"\r{text}", end="", file=sys.stderr, flush=True)

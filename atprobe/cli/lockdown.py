@@ -283,10 +283,18 @@ def _probe(
     targets: Sequence[Target], profiles: Knowledge, line: Line, output: Output, *, heard: bool = True
 ) -> tuple[tuple[Module, ...], bool]:
     """The modules that answer, and whether some port did not. `heard`: what went wrong is worth a word."""
+    progress = _probing.Progress(output)
     with patience():
         outcome = fingerprint.probe(
-            targets, profiles, timeout=line.timeout, baud=line.baud, inhibit=line.inhibit, stop=stop
+            targets,
+            profiles,
+            timeout=line.timeout,
+            baud=line.baud,
+            inhibit=line.inhibit,
+            on_progress=progress,
+            stop=stop,
         )
+    progress.clear()
     if not output.quiet and heard:
         for problem in outcome.problems:
             say(sentence(problem))

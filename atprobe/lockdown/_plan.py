@@ -40,9 +40,7 @@ def make_plan(modules: Sequence[Module], include: Collection[str], knowledge: Kn
     if unknown := sorted(set(include) - known):
         raise PlanError(f"no profile has a surface {', '.join(unknown)}; 'atprobe probe' shows the names")
     imeis = [module.identity.imei for module in modules]
-    planned = tuple(
-        _module(module, include, imeis.count(module.identity.imei) > 1) for module in modules if module.surfaces
-    )
+    planned = tuple(_module(module, include, imeis.count(module.identity.imei) > 1) for module in modules)
     return Plan(_digest(made, knowledge.version, planned), made, knowledge.version, planned)
 
 

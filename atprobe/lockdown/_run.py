@@ -24,6 +24,8 @@ WRITE_SECONDS = 10.0
 GOING_SECONDS = 10.0
 """How long after its OK a module may take to begin its restart."""
 
+_NOT_DESCRIBED = "left alone: the profiles do not describe this setting any more"
+
 OnStage = Callable[[Change], None]
 """Called with each change as it reaches a stage, after that is on the disk."""
 
@@ -213,6 +215,8 @@ class _Worker:
 
     def restore(self, change: Change) -> Change:
         """Put one change back, unless somebody has changed the setting since."""
+        if not self._is_known(change):
+            return self._note(change, change.stage, _NOT_DESCRIBED)
         values = self._read(change)
         if self._same(change, values, change.step.before):
             return self._note(change, Stage.UNDONE, "it had its old value already")
@@ -224,6 +228,8 @@ class _Worker:
 
     def settle(self, change: Change, *, back: bool) -> Change:
         """Find out what became of a change and bring it to its end."""
+        if not self._is_known(change):
+            return self._note(change, change.stage, _NOT_DESCRIBED)
         values = self._read(change)
         if values is None:
             return self._note(change, Stage.UNKNOWN, "it could not be read")
@@ -330,6 +336,9 @@ class _Worker:
             if values is not None:
                 return values
         return None
+
+    def _is_known(self, change: Change) -> bool:
+        return rule_of(self._tools.knowledge, change.maker, change.step) is not None
 
     def _same(self, change: Change, values: Values | None, wanted: Values) -> bool:
         rule = rule_of(self._tools.knowledge, change.maker, change.step)

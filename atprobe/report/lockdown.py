@@ -28,8 +28,11 @@ def plan_table(plan: Plan, view: View) -> str:
             ]
             blocks.append(grid(["SURFACE", "SENDS", "PUTS BACK", "WORKS", "KEPT", "CONFIDENCE"], rows, view))
             blocks.append(section("What that does", _lines(module)))
+        elif module.maker and not module.advice:
+            blocks.append("Nothing to send: nothing that is on or unknown is described for such a module.\n")
         else:
-            blocks.append("Nothing to send.\n")
+            why = "" if module.maker else ": its maker is not known, so nothing is known of its remote update"
+            blocks.append(f"Nothing to send{why}.\n")
         if module.advice:
             lines = [visible(f"{each.surface} ({each.state}): {each.text}", 2000) for each in module.advice]
             blocks.append(section("Not switched", lines))
@@ -86,7 +89,7 @@ def _lines(module: ModulePlan) -> list[str]:
 
 
 def _name(module: ModulePlan) -> str:
-    what = " ".join(filter(None, (module.maker, module.model, module.firmware)))
+    what = " ".join(filter(None, (module.maker or "unknown", module.model, module.firmware)))
     return f"{module.port}: {what}, IMEI {module.imei or 'not known'}"
 
 

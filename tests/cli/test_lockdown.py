@@ -98,7 +98,7 @@ class TestApply:
         assert restored.code == 0
         assert "undone" in restored.out
         assert bench.memory.snapshot() == before
-        assert "Nothing" in bench.cli("lockdown", "status").out
+        assert "Nothing is changed" in bench.cli("lockdown", "status").out
         assert "undone" in bench.cli("lockdown", "status", "--all").out
 
     def test_nobody_to_ask(self, bench: Bench) -> None:

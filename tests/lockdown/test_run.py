@@ -10,7 +10,9 @@ from atprobe.emulator import Trouble
 from atprobe.knowledge import Knowledge
 from atprobe.lockdown import apply, moved, restore, resume
 from atprobe.model import Stage
-from tests.lockdown.bench import CLOUD, GUESSED, IMEIS, LATER, ONE, TWO, bench
+from atprobe.report import PLAIN
+from atprobe.report.lockdown import plan_table
+from tests.lockdown.bench import CLOUD, GUESSED, IMEIS, LATER, ONE, TWO, bench, made_up
 
 
 def test_apply_and_restore_leave_the_module_as_it_was(knowledge: Knowledge, tmp_path: Path) -> None:
@@ -213,3 +215,33 @@ def test_only_what_the_owner_named_and_a_source_supports_is_sent(knowledge: Know
         }
         (named,) = it.plan("cloud", "guessed").modules
         assert [step.surface for step in named.steps] == ["one", "cloud"]
+
+
+def test_what_the_profiles_no_longer_describe_is_left_alone(knowledge: Knowledge, tmp_path: Path) -> None:
+    with bench(knowledge, tmp_path, ONE) as it, it.journal() as journal:
+        apply(it.plan(), it.probe(), it.tools(journal))
+        modules = it.probe()
+        it.knowledge = made_up(knowledge, TWO)
+        it.memory.writes.clear()
+        (change,) = restore(journal.changes(), modules, it.tools(journal)).changes
+        assert (change.stage, change.detail) == (
+            Stage.DONE,
+            "left alone: the profiles do not describe this setting any more",
+        )
+        assert it.memory.writes == []
+
+
+def test_a_module_of_which_nothing_is_known_is_in_the_plan_with_nothing_to_send(
+    knowledge: Knowledge, tmp_path: Path
+) -> None:
+    with bench(knowledge, tmp_path) as it:
+        (module,) = it.plan().modules
+        assert (module.steps, module.advice) == ((), ())
+        assert "Nothing to send" in plan_table(it.plan(), PLAIN)
+
+
+def test_two_modules_with_one_imei_are_not_planned(knowledge: Knowledge, tmp_path: Path) -> None:
+    with bench(knowledge, tmp_path, ONE, imeis=[IMEIS[0]] * 2) as it:
+        plan = it.plan()
+        assert [module.steps for module in plan.modules] == [(), ()]
+        assert "same IMEI" in plan.modules[0].advice[0].text
