@@ -44,7 +44,8 @@ class JournalError(Exception):
 class Journal:
     """The journal in a folder, made where it is missing. Raises JournalError from every method.
 
-    `clock` gives the time as it is written down. `readonly` opens what is there and makes nothing.
+    `clock` gives the time as it is written down. `readonly` opens what is there, makes nothing and writes nothing
+    down; it only takes back what a power cut left half done.
     """
 
     def __init__(self, folder: Path, clock: Callable[[], str], *, readonly: bool = False) -> None:
@@ -52,7 +53,10 @@ class Journal:
         self._clock = clock
         with self._errors():
             if readonly:
-                self._db = sqlite3.connect(f"{self.path.absolute().as_uri()}?mode=ro", uri=True, timeout=10)
+                # Not "ro": SQLite then reads nothing that a power cut left half done, as it may not take that back.
+                uri = f"{self.path.absolute().as_uri()}?mode=rw"
+                self._db = sqlite3.connect(uri, uri=True, timeout=10, isolation_level=None)
+                self._db.execute("PRAGMA query_only=ON")
             else:
                 folder.mkdir(parents=True, exist_ok=True)
                 # It holds IMEIs: nobody else's business.
@@ -115,6 +119,8 @@ class Journal:
     def changes(self) -> list[Change]:
         """Every change with its last stage, oldest first."""
         with self._errors():
+            if self._is_empty():
+                return []
             rows = self._db.execute(
                 "SELECT c.id, c.run, r.plan, c.imei, c.maker, c.model, c.firmware, c.port, c.step, s.stage, s.time,"
                 " s.detail FROM change c JOIN run r ON r.id = c.run"
@@ -148,11 +154,15 @@ class Journal:
                 self._db.execute(f"PRAGMA user_version={VERSION}")
 
     def _check(self) -> None:
-        if self._version() != VERSION:
+        if self._version() != VERSION and not self._is_empty():
             raise JournalError(f"{self.path} was written by another version of atprobe; move it away, or use that one")
 
     def _version(self) -> int:
         return int(self._db.execute("PRAGMA user_version").fetchone()[0])
+
+    def _is_empty(self) -> bool:
+        """True where the power was cut before the tables were made, so nothing was begun."""
+        return not self._db.execute("PRAGMA page_count").fetchone()[0]
 
     def _insert(self, statement: str, *values: object) -> int:
         return int(self._db.execute(statement, values).lastrowid or 0)
