@@ -10,7 +10,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Self
@@ -149,6 +149,7 @@ class Journal:
         self._db.execute("PRAGMA foreign_keys=ON")
         with self._transaction():
             if self._version() == 0:
+                _settle(self.path)
                 for statement in SCRIPT.split(";"):
                     self._db.execute(statement)
                 self._db.execute(f"PRAGMA user_version={VERSION}")
@@ -189,6 +190,18 @@ class Journal:
             yield
         except (sqlite3.Error, OSError, ValueError, KeyError, TypeError) as error:
             raise JournalError(f"the journal {self.path} cannot be used: {error}") from error
+
+
+def _settle(path: Path) -> None:
+    """Put the folders above a file on the disk, whoever made them; SQLite sees to what is in the last one only."""
+    for folder in path.resolve().parents:
+        # As SQLite does, go on where a folder cannot be synced: it is none in which something was made just now.
+        with suppress(OSError):
+            descriptor = os.open(folder, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
 
 
 def _plain(step: Step) -> dict[str, object]:
