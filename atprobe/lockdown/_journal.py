@@ -56,14 +56,20 @@ class Journal:
                 # Not "ro": SQLite then reads nothing that a power cut left half done, as it may not take that back.
                 uri = f"{self.path.absolute().as_uri()}?mode=rw"
                 self._db = sqlite3.connect(uri, uri=True, timeout=10, isolation_level=None)
-                self._db.execute("PRAGMA query_only=ON")
             else:
                 folder.mkdir(parents=True, exist_ok=True)
                 # It holds IMEIs: nobody else's business.
                 os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
                 self._db = sqlite3.connect(self.path, timeout=10, isolation_level=None)
-                self._prepare()
-            self._check()
+            try:
+                if readonly:
+                    self._db.execute("PRAGMA query_only=ON")
+                else:
+                    self._prepare()
+                self._check()
+            except BaseException:
+                self._db.close()
+                raise
 
     def __enter__(self) -> Self:
         return self
@@ -188,7 +194,7 @@ class Journal:
     def _errors(self) -> Iterator[None]:
         try:
             yield
-        except (sqlite3.Error, OSError, ValueError, KeyError, TypeError) as error:
+        except (sqlite3.Error, OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise JournalError(f"the journal {self.path} cannot be used: {error}") from error
 
 
