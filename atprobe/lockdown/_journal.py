@@ -10,7 +10,7 @@ import json
 import os
 import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Self
@@ -44,7 +44,8 @@ class JournalError(Exception):
 class Journal:
     """The journal in a folder, made where it is missing. Raises JournalError from every method.
 
-    `clock` gives the time as it is written down. `readonly` opens what is there and makes nothing.
+    `clock` gives the time as it is written down. `readonly` opens what is there, makes nothing and writes nothing
+    down; it only takes back what a power cut left half done.
     """
 
     def __init__(self, folder: Path, clock: Callable[[], str], *, readonly: bool = False) -> None:
@@ -52,14 +53,23 @@ class Journal:
         self._clock = clock
         with self._errors():
             if readonly:
-                self._db = sqlite3.connect(f"{self.path.absolute().as_uri()}?mode=ro", uri=True, timeout=10)
+                # Not "ro": SQLite then reads nothing that a power cut left half done, as it may not take that back.
+                uri = f"{self.path.absolute().as_uri()}?mode=rw"
+                self._db = sqlite3.connect(uri, uri=True, timeout=10, isolation_level=None)
             else:
                 folder.mkdir(parents=True, exist_ok=True)
                 # It holds IMEIs: nobody else's business.
                 os.close(os.open(self.path, os.O_CREAT | os.O_RDWR, 0o600))
                 self._db = sqlite3.connect(self.path, timeout=10, isolation_level=None)
-                self._prepare()
-            self._check()
+            try:
+                if readonly:
+                    self._db.execute("PRAGMA query_only=ON")
+                else:
+                    self._prepare()
+                self._check()
+            except BaseException:
+                self._db.close()
+                raise
 
     def __enter__(self) -> Self:
         return self
@@ -115,6 +125,8 @@ class Journal:
     def changes(self) -> list[Change]:
         """Every change with its last stage, oldest first."""
         with self._errors():
+            if self._is_empty():
+                return []
             rows = self._db.execute(
                 "SELECT c.id, c.run, r.plan, c.imei, c.maker, c.model, c.firmware, c.port, c.step, s.stage, s.time,"
                 " s.detail FROM change c JOIN run r ON r.id = c.run"
@@ -143,16 +155,21 @@ class Journal:
         self._db.execute("PRAGMA foreign_keys=ON")
         with self._transaction():
             if self._version() == 0:
+                _settle(self.path)
                 for statement in SCRIPT.split(";"):
                     self._db.execute(statement)
                 self._db.execute(f"PRAGMA user_version={VERSION}")
 
     def _check(self) -> None:
-        if self._version() != VERSION:
+        if self._version() != VERSION and not self._is_empty():
             raise JournalError(f"{self.path} was written by another version of atprobe; move it away, or use that one")
 
     def _version(self) -> int:
         return int(self._db.execute("PRAGMA user_version").fetchone()[0])
+
+    def _is_empty(self) -> bool:
+        """True where the power was cut before the tables were made, so nothing was begun."""
+        return not self._db.execute("PRAGMA page_count").fetchone()[0]
 
     def _insert(self, statement: str, *values: object) -> int:
         return int(self._db.execute(statement, values).lastrowid or 0)
@@ -177,8 +194,20 @@ class Journal:
     def _errors(self) -> Iterator[None]:
         try:
             yield
-        except (sqlite3.Error, OSError, ValueError, KeyError, TypeError) as error:
+        except (sqlite3.Error, OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise JournalError(f"the journal {self.path} cannot be used: {error}") from error
+
+
+def _settle(path: Path) -> None:
+    """Put the folders above a file on the disk, whoever made them; SQLite sees to what is in the last one only."""
+    for folder in path.resolve().parents:
+        # As SQLite does, go on where a folder cannot be synced: it is none in which something was made just now.
+        with suppress(OSError):
+            descriptor = os.open(folder, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
 
 
 def _plain(step: Step) -> dict[str, object]:
