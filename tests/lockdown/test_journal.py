@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
@@ -543,22 +543,37 @@ def test_a_folder_that_cannot_be_used(tmp_path: Path, readonly: bool) -> None:
         Journal(tmp_path, _clock(), readonly=readonly)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_that_may_not_be_written(tmp_path: Path) -> None:
-    with Journal(tmp_path / "old", _clock()) as journal:
-        changes = journal.begin("plan", PLANS)
-    for folder in (tmp_path / "new", tmp_path / "old"):
-        folder.mkdir(exist_ok=True)
-        folder.chmod(0o500)
-    with pytest.raises(JournalError, match="cannot be used"):
-        Journal(tmp_path / "new", _clock())
-    (tmp_path / "old" / JOURNAL).chmod(0o400)
-    with pytest.raises(JournalError, match="cannot be used"):
-        Journal(tmp_path / "old", _clock())
-    with Journal(tmp_path / "old", _clock(), readonly=True) as journal:
-        assert journal.changes() == changes
-    for folder in (tmp_path / "new", tmp_path / "old"):
-        folder.chmod(0o700)
+@contextmanager
+def _somebody() -> Iterator[Path]:
+    """A folder of a user who is not root, as whom everything inside runs."""
+    with TemporaryDirectory(ignore_cleanup_errors=True) as name:
+        root = os.geteuid() == 0
+        if root:
+            os.chown(name, 65534, 65534)
+            os.seteuid(65534)
+        try:
+            yield Path(name)
+        finally:
+            if root:
+                os.seteuid(0)
+
+
+def test_a_folder_that_may_not_be_written() -> None:
+    with _somebody() as folder:
+        with Journal(folder / "old", _clock()) as journal:
+            changes = journal.begin("plan", PLANS)
+        for each in (folder / "new", folder / "old"):
+            each.mkdir(exist_ok=True)
+            each.chmod(0o500)
+        with pytest.raises(JournalError, match="cannot be used"):
+            Journal(folder / "new", _clock())
+        (folder / "old" / JOURNAL).chmod(0o400)
+        with pytest.raises(JournalError, match="cannot be used"):
+            Journal(folder / "old", _clock())
+        with Journal(folder / "old", _clock(), readonly=True) as journal:
+            assert journal.changes() == changes
+        for each in (folder / "new", folder / "old"):
+            each.chmod(0o700)
 
 
 @pytest.mark.parametrize("readonly", [False, True])
