@@ -112,27 +112,35 @@ def _modules(modules: Sequence[Module], view: View) -> list[str]:
     conflicts = [visible(f"{_port(module)}: {text}") for module in modules for text in module.identity.conflicts]
     if conflicts:
         blocks.append(section("Conflicts", conflicts))
-    afar = [row for module in modules for row in _surfaces(module, view.verbose)]
-    if afar:
-        title = "Can be changed or driven from afar:\n"
-        blocks.append(title + grid(["PORT", "SURFACE", "STATE", "BY", "WHAT"], afar, view) + _left_out(modules, view))
+    for title, hosts in (
+        ("Can be changed or driven from afar", False),
+        ("By who has the AT port, and nobody else", True),
+    ):
+        rows = [row for module in modules for row in _surfaces(module, hosts, view.verbose)]
+        note = _left_out(modules, hosts, view)
+        if rows or note:
+            table = grid(["PORT", "SURFACE", "STATE", "BY", "WHAT"], rows, view) if rows else ""
+            blocks.append(f"{title}:\n{table}{note}")
     if view.verbose:
         blocks += [_evidence(module, view) for module in modules]
     return blocks
 
 
 def _states(surfaces: Sequence[Surface]) -> str:
-    """How many surfaces are in each state; those that the firmware lacks are left out."""
-    counts = [(state, sum(surface.state is state for surface in surfaces)) for state in _SHOWN]
+    """How many surfaces that reach beyond the host are in each state; those that the firmware lacks are left out."""
+    afar = [surface for surface in surfaces if surface.reach is not Reach.HOST]
+    counts = [(state, sum(surface.state is state for surface in afar)) for state in _SHOWN]
     return ", ".join(f"{count} {state}" for state, count in counts if count) or "-"
 
 
-def _surfaces(module: Module, verbose: bool) -> list[list[str]]:
-    """A row for each surface that is on, what others than the host can trigger first; with `verbose` for all."""
+def _surfaces(module: Module, hosts: bool, verbose: bool) -> list[list[str]]:
+    """A row for each surface that is on, with `verbose` for all; `hosts`: those that only the host can trigger."""
     shown = [surface for surface in module.surfaces if verbose or surface.state is State.ON]
     order = [*_SHOWN, State.ABSENT]
     rows = []
-    for surface in sorted(shown, key=lambda each: (order.index(each.state), each.reach is Reach.HOST)):
+    for surface in sorted(shown, key=lambda each: order.index(each.state)):
+        if (surface.reach is Reach.HOST) is not hosts:
+            continue
         what = surface.title
         if surface.means:
             what += f": {surface.means}"
@@ -144,11 +152,11 @@ def _surfaces(module: Module, verbose: bool) -> list[list[str]]:
     return rows
 
 
-def _left_out(modules: Sequence[Module], view: View) -> str:
+def _left_out(modules: Sequence[Module], hosts: bool, view: View) -> str:
     """A word on the surfaces that are not shown: unknown is not off."""
-    states = [surface.state for module in modules for surface in module.surfaces]
-    unknown = states.count(State.UNKNOWN)
-    if view.verbose or not unknown:
+    surfaces = [each for module in modules for each in module.surfaces if (each.reach is Reach.HOST) is hosts]
+    unknown = sum(surface.state is State.UNKNOWN for surface in surfaces)
+    if view.verbose or hosts or not unknown:
         return ""
     return f"{GAP}The state of {unknown} more cannot be read, which is not the same as off; -v lists them.\n"
 

@@ -6,10 +6,11 @@ import re
 import subprocess
 import sys
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from atprobe.model import Claim, Evidence, Report, Strength
+from atprobe.model import Claim, Evidence, Reach, Report, State, Strength, Surface, SurfaceKind
 from atprobe.report import Format, View, render
 from atprobe.report.table import sentence
 from tests.report.samples import BUILD, EMPTY, HOSTILE, IMEI, MODULE, PROBLEM, REBADGE, REPORT, UNKNOWN, hostile
@@ -178,3 +179,37 @@ class TestHostileText:
 
 def test_unknown_modules_do_not_hide_known_ones() -> None:
     assert row(table(replace(REPORT, modules=(UNKNOWN, MODULE))), "/dev/ttyUSB2")[1] == "quectel"
+
+
+class TestSurfaces:
+    def shown(self, *surfaces: Surface, verbose: bool = False) -> str:
+        module = replace(MODULE, surfaces=surfaces)
+        return table(replace(REPORT, modules=(module,), problems=()), View(verbose=verbose))
+
+    def surface(self, name: str, state: State, reach: Reach = Reach.VENDOR, **others: Any) -> Surface:
+        return Surface(name, f"the {name}", SurfaceKind.FOTA, reach, state, "quectel", **others)
+
+    def test_what_is_on_stands_there_and_the_rest_is_counted(self) -> None:
+        text = self.shown(
+            self.surface("first", State.ON, means="it calls home"),
+            self.surface("second", State.UNKNOWN),
+            self.surface("third", State.OFF),
+            self.surface("fourth", State.ABSENT),
+        )
+        assert "1 on, 1 unknown, 1 off" in text
+        assert "the first: it calls home" in text
+        assert "the second" not in text and "The state of 1 more cannot be read" in text
+
+    def test_what_only_the_host_can_do_is_not_from_afar(self) -> None:
+        text = self.shown(self.surface("local", State.ON, Reach.HOST))
+        afar, _, local = text.partition("By who has the AT port, and nobody else:")
+        assert "from afar" not in afar and "the local" in local
+        assert text.splitlines()[1].endswith("-")
+
+    def test_verbose_shows_all_with_answer_and_advice(self) -> None:
+        text = self.shown(self.surface("gone", State.ABSENT, answer="ERROR", advice="nothing to do"), verbose=True)
+        assert "the gone. Nothing to do [ERROR]" in text
+
+    def test_hostile_answers_are_escaped(self) -> None:
+        text = self.shown(self.surface("x", State.ON, answer="\x1b[31m", means="\u202e"), verbose=True)
+        assert "\x1b" not in text and "\u202e" not in text
