@@ -170,9 +170,12 @@ class TestRestore:
             assert it.memory.writes == []
 
 
-def test_a_module_that_moved_to_another_port_is_found_by_its_imei(knowledge: Knowledge, tmp_path: Path) -> None:
+@pytest.mark.parametrize("meanwhile", [False, True])
+def test_a_module_that_moved_to_another_port_is_found_by_its_imei(
+    knowledge: Knowledge, tmp_path: Path, meanwhile: bool
+) -> None:
     with bench(knowledge, tmp_path, ONE, imeis=IMEIS) as it, it.journal() as journal:
-        plan = it.plan()
+        plan, modules = it.plan(), it.probe()
         first, second = (link for link in it.emulator.links if link is not None)
         ports = first.readlink(), second.readlink()
         for link, port in zip((second, first), ports, strict=True):
@@ -180,7 +183,8 @@ def test_a_module_that_moved_to_another_port_is_found_by_its_imei(knowledge: Kno
             link.symlink_to(port)
         # Only the second one's plan: its port is now that of the first.
         other = type(plan)(plan.id, plan.made, plan.profiles, plan.modules[1:])
-        result = apply(other, it.probe(), it.tools(journal))
+        # Or even the probe was before that.
+        result = apply(other, modules if meanwhile else it.probe(), it.tools(journal))
         assert [change.stage for change in result.changes] == [Stage.DONE]
         assert (it.memories[0].writes, it.memories[1].writes) == ([], ["AT+XONE=0"])
 
