@@ -311,7 +311,9 @@ def _check_sent(story: Story, reboot: bool) -> None:
         if maker is None:
             assert command == "AT" or command in who | confirmed | read_back, line
         else:
-            own = {normalise(query.send) for rule in knowledge.surfaces_of(maker) for query in rule.queries}
+            slugs = (maker, *knowledge.profiles[maker].platforms)
+            rules = [rule for slug in slugs for rule in knowledge.profiles[slug].surfaces]
+            own = {normalise(query.send) for rule in rules for query in rule.queries}
             assert command == "AT" or command in own, (line, maker)
             assert not listing or not _name(line) or _name(line) in world.listed, (line, "not listed")
 
