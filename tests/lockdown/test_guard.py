@@ -252,6 +252,7 @@ def _live(slug: str, random: Random, folder: Path) -> Story:
     include = random.choice([named, named, set(), {name for name in sorted(named) if random.random() < 0.5}])
     reboot = random.random() < 0.5
     with _patched(world), Journal(folder, lambda: "now") as journal:
+        journal._db.execute("PRAGMA synchronous=OFF")  # no power is cut here
         tools = Tools(
             world.knowledge,
             journal,
