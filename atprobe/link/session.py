@@ -64,7 +64,7 @@ class Session:
     ) -> None:
         self._transport = transport
         self._reading = reading
-        self._redact = re.compile("|".join(f"(?:{p})" for p in redact)) if redact else None
+        self._redact = re.compile("|".join(f"(?:{p})" for p in redact), re.I) if redact else None
         self._forbidden = forbidden
         self._conversation = Conversation(unsolicited)
         self._timeout = timeout

@@ -182,6 +182,10 @@ def _long_pause(command: str, line: str) -> Chunks:
     return [(0.0, data[:place]), (4.5, data[place:])]
 
 
+def _small_letters(command: str, line: str) -> Chunks:
+    return _plain(command, line.lower().replace(CANARY.lower(), CANARY))
+
+
 def _carriage_returns(command: str, line: str) -> Chunks:
     return [(0.0, f"\r{line}\r+X: 1\rOK\r".encode())]
 
@@ -207,6 +211,7 @@ WAYS = [
     _pause,
     _long_pause,
     _carriage_returns,
+    _small_letters,
 ]
 
 
