@@ -130,6 +130,12 @@ class Conversation:
         """Nothing more is owed: the port answered in step, or was quiet long enough."""
         self._owed.clear()
 
+    def forget(self) -> None:
+        """Let go of all that has come, but for the beginning of a line whose end is still awaited."""
+        if self._command is not None:
+            self._lines = LineBuffer()
+        self._reset()
+
     def _reset(self) -> None:
         self._before, self._after, self._unasked, self._of_owed = [], [], [], []
         self._echo, self._kept, self._overflow = None, 0, False

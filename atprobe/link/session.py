@@ -64,7 +64,7 @@ class Session:
     ) -> None:
         self._transport = transport
         self._reading = reading
-        self._redact = re.compile("|".join(f"(?:{p})" for p in redact)) if redact else None
+        self._redact = re.compile("|".join(f"(?:{p})" for p in redact), re.I) if redact else None
         self._forbidden = forbidden
         self._conversation = Conversation(unsolicited)
         self._timeout = timeout
@@ -75,6 +75,7 @@ class Session:
         self._wasted = 0.0
         self._strays: list[Stray] = []
         self._raw = bytearray()
+        self._swallowing = False
         self.exchanges: list[Exchange] = []
         """What was sent and what came back, in order, secrets replaced."""
         self.replies: list[Reply] = []
@@ -86,6 +87,12 @@ class Session:
 
     def wake(self) -> None:
         """Ask a plain AT until it is answered with OK; tells what the port is where it never is."""
+        try:
+            self._wake()
+        finally:
+            self._forget()
+
+    def _wake(self) -> None:
         for _ in range(WAKE_TRIES):
             reply = self._exchange("AT", min(self._timeout, WAKE_SECONDS))
             if reply.ok and reply.final is not None:
@@ -115,6 +122,19 @@ class Session:
 
     def _converse(self, command: str, timeout: float | None) -> Reply:
         """Send a command that may be sent, and find its reply among whatever else comes."""
+        try:
+            return self._find_reply(command, timeout)
+        finally:
+            self._forget()
+
+    def _forget(self) -> None:
+        """Let go of what came beside the replies, which may hold secrets, and keep in mind that something came."""
+        self._suspicious = self._suspicious or bool(self._strays)
+        self._strays.clear()
+        self._raw.clear()
+        self._conversation.forget()
+
+    def _find_reply(self, command: str, timeout: float | None) -> Reply:
         self._arrived()
         self._suspicious = self._suspicious or bool(self._strays)
         self._strays.clear()
@@ -137,8 +157,12 @@ class Session:
         reply = self._await(start + timeout)
         reply = replace(self._clean(reply), seconds=self._clock() - start)
         self.replies.append(reply)
-        raw = self._hide(bytes(self._raw).decode("utf-8", "backslashreplace"))
-        self._raw.clear()  # may hold secrets
+        raw = bytes(self._raw).decode("utf-8", "backslashreplace")
+        last = re.split(r"[\r\n]", raw)[-1]
+        # An answer that breaks off must not go on in the next one, where nothing says what of it is secret.
+        broken = self._hide(last) != last or carries(last.strip(), names(command))
+        self._swallowing = reply.final is None and broken
+        raw = self._hide(raw)
         self.exchanges.append(Exchange(command, tuple(re.split(r"\r*\n|\r+", raw.rstrip("\r\n"))), raw))
         return reply
 
@@ -237,6 +261,10 @@ class Session:
         if self._stop is not None and self._stop.is_set():
             raise Stopped
         data = self._transport.read(min(seconds, STOP_SECONDS))
+        if self._swallowing and data:
+            end = re.search(rb"[\r\n]", data)
+            data = data[end.start() :] if end else b""
+            self._swallowing = end is None
         if len(self._raw) < MAX_RAW:
             self._raw += data[: MAX_RAW - len(self._raw)]
         return data
@@ -248,10 +276,17 @@ class Session:
             reply,
             text=tuple(self._hide(line) for line in reply.text),
             unsolicited=tuple(self._hide(line) for line in reply.unsolicited),
+            final=reply.final and self._hide(reply.final),
+            echo=reply.echo and self._hide(reply.echo),
         )
 
     def _hide(self, text: str) -> str:
-        return self._redact.sub(_hidden, text) if self._redact else text
+        if self._redact is None:
+            return text
+        # A NUL is no part of any line, and must not keep a pattern from matching.
+        bare = text.replace("\0", "")
+        hidden = self._redact.sub(_hidden, bare)
+        return text if hidden == bare else hidden
 
     def _diagnosis(self) -> PortError:
         path, conversation = self._transport.path, self._conversation

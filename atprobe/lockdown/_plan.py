@@ -17,6 +17,9 @@ from atprobe.model import Advice, Module, ModulePlan, Plan, State, Step, Surface
 SCHEMA = "atprobe.plan/1"
 MAX_BYTES = 4 * 1024 * 1024
 
+_SAID = ("effect", "leaves", "risk", "persistent", "reboot", "confidence", "source")
+"""What a step says of its switch, beside the title of the surface."""
+
 _NO_IMEI = "the module gave no valid IMEI, so a plan cannot be bound to it"
 _NO_SWITCH = "there is no switch that could be used now"
 _TWINS = "another module here has the same IMEI, so a plan could reach the wrong one"
@@ -145,6 +148,14 @@ def rule_of(knowledge: Knowledge, maker: str, step: Step) -> SettingRule | None:
     return next((each for each in matching if _is_of(each, step)), None)
 
 
+def _says(knowledge: Knowledge, maker: str, step: Step) -> bool:
+    """Whether a step says of its switch what the profile says: people confirm it by that, and restarts go by it."""
+    found = next((rule for rule in knowledge.surfaces_of(maker) if rule.id == step.surface), None)
+    if found is None or found.switch is None:
+        return False
+    return step.title == found.title and all(getattr(step, name) == getattr(found.switch, name) for name in _SAID)
+
+
 def _is_of(rule: SettingRule, step: Step) -> bool:
     return (
         rule.command(step.after) == step.command
@@ -163,6 +174,11 @@ def _faults(module: ModulePlan, knowledge: Knowledge) -> list[str]:
         if rule_of(knowledge, module.maker, step) is None:
             faults.append(
                 f"{step.command!r} is not what the profile of {module.maker} has for {step.surface}; "
+                "make a new plan with 'atprobe lockdown plan'"
+            )
+        elif not _says(knowledge, module.maker, step):
+            faults.append(
+                f"what it says of {step.surface} is not what the profile says; "
                 "make a new plan with 'atprobe lockdown plan'"
             )
         elif knowledge.forbids(step.command) or knowledge.forbids(step.undo):

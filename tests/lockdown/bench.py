@@ -8,16 +8,18 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from atprobe.at import normalise
 from atprobe.emulator import Emulator, Fault, Memory, Spec
+from atprobe.emulator.scoring import replay
 from atprobe.fingerprint import Target, probe
-from atprobe.knowledge import Knowledge, Reboot, SurfaceRule
+from atprobe.knowledge import Knowledge, Reboot, SurfaceRule, load, transcripts
 from atprobe.knowledge._surfaces import surface_from
 from atprobe.lockdown import Journal, Tools, make_plan
-from atprobe.model import Change, Device, Exchange, Module, Plan, Port, Transcript, Truth
+from atprobe.model import Change, Device, Exchange, Identity, Module, Plan, Port, Transcript, Truth
 from atprobe.report import now
 
 MAKER, MODEL, FIRMWARE = "simcom", "A7670E-FASE", "A7670M7_V1.11.1"
@@ -185,3 +187,46 @@ def bench(
     ]
     with Emulator(specs, link_dir=tmp_path / "links") as emulator:
         yield Bench(own, emulator, memories, tmp_path / "state", [])
+
+
+TOLD = {
+    "digi": ("Digi International Inc.", "XBee3 Cellular LTE-M", ""),
+    "eigencomm": ("", "EC618", "EC618_SW_V001.000.pb11.002"),
+    "ericsson": ("Ericsson", "F3507g", ""),
+    "lierda": ("Lierda", "NB86-G", ""),
+    "quectel": ("Quectel", "BC260Y-CN", "BC260YCNAAR02A02"),
+}
+"""Manufacturer, model and revision, from the examples of the profiles: what no transcript has, and a surface needs."""
+
+
+@cache
+def _candidates(slug: str) -> tuple[Transcript, ...]:
+    said = TOLD.get(slug, ("", "", ""))
+    about = [(send, text) for send, text in zip(("AT+CGMI", "AT+CGMM", "AT+CGMR"), said, strict=True) if text]
+    exchanges = (Exchange("ATI", (*(text for _, text in about), "OK")), *(Exchange(s, (t, "OK")) for s, t in about))
+    return (*transcripts(slug=slug), *((Transcript(slug, "lines", Truth(), exchanges),) if about else ()))
+
+
+@cache
+def _identity(slug: str, place: int, imei: str) -> tuple[Transcript, Identity]:
+    """That candidate under another IMEI and without a list of commands, and what the interview makes of it."""
+    told = _candidates(slug)[place]
+    kept = [each for each in told.exchanges if normalise(each.send or "") not in ("AT+CGSN", "AT+GSN", "AT+CLAC")]
+    given = tuple(Exchange(send, (imei, "OK")) for send in ("AT+CGSN", "AT+GSN"))
+    changed = replace(told, exchanges=(*kept, *given))
+    return changed, replay(_profiles(), changed).identity
+
+
+@cache
+def _profiles() -> Knowledge:
+    return load()
+
+
+def known_module(slug: str, rule: SurfaceRule | None = None, imei: str = IMEIS[0]) -> tuple[Transcript, Identity]:
+    """A module of a maker, with a model that may have the surface `rule`, and who it is. Raises LookupError."""
+    for place in range(len(_candidates(slug))):
+        found, identity = _identity(slug, place, imei)
+        fits = rule is None or (identity.model is not None and rule.suits(identity.model))
+        if fits and (identity.maker, identity.imei) == (slug, imei):
+            return found, identity
+    raise LookupError(f"no transcript is known of a module of {slug} that could have {rule and rule.id}")
