@@ -1,6 +1,6 @@
 """The language on the wire (ITU-T V.250, 3GPP TS 27.007), as a sans-I/O codec: no I/O, no clock, no makers."""
 
-from atprobe.at._command import Form, names, normalise, split
+from atprobe.at._command import Form, names, normalise, spelled, split
 from atprobe.at._conversation import Completed, Conversation, Event, Stray, carries
 from atprobe.at._lines import MAX_LINE
 
@@ -14,5 +14,6 @@ __all__ = [
     "carries",
     "names",
     "normalise",
+    "spelled",
     "split",
 ]

@@ -33,8 +33,13 @@ _EXTENDED = re.compile(r"([+^%#!$*_@\\-][A-Z0-9_./:-]*[A-Z0-9_])(.*)", re.S)
 @lru_cache(maxsize=1024)
 def normalise(command: str) -> str:
     """The one spelling of a command line: upper case and no blanks outside quotes, no line end."""
+    return spelled(command)
+
+
+def spelled(text: str) -> str:
+    """The same for a text that a module sent: it may hold a secret, and nothing of it is kept."""
     return "".join(
-        part if part.startswith('"') else re.sub(r"\s+", "", part).upper() for part in _PART.findall(command.strip())
+        part if part.startswith('"') else re.sub(r"\s+", "", part).upper() for part in _PART.findall(text.strip())
     )
 
 

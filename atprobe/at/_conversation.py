@@ -17,7 +17,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from atprobe.at._command import names, normalise
+from atprobe.at._command import names, normalise, spelled
 from atprobe.at._lines import Line, LineBuffer
 from atprobe.at._results import is_final
 from atprobe.model import Ended, Reply
@@ -208,7 +208,7 @@ class Conversation:
     def _is_echo(self, text: str) -> bool:
         """The command itself, perhaps behind characters that were left over in the module's line buffer."""
         assert self._command is not None
-        seen, sent = normalise(text), normalise(self._command)
+        seen, sent = spelled(text), normalise(self._command)
         if seen == sent:
             # AT+CLAC lists itself among its neighbours: no echo, or the lines before it would be lost.
             return not all(line.upper().startswith("AT") for line in self._before[-2:]) or len(self._before) < 2

@@ -273,10 +273,13 @@ def _check(rules: Sequence[SurfaceRule], start: Mapping[str, State]) -> None:
 
 
 def _first(rule: SurfaceRule, query: Query, start: State | None, owners: Sequence[SurfaceRule]) -> Answer:
-    """The answer with which the module begins."""
+    """The answer with which the module begins: one in which there is something to switch, where there is a choice."""
     examples = [lines for lines, state in query.examples if state is (start or State.ON)]
     if not examples and start is not None and start in (State.ABSENT, query.refused):
         return None
+    if start is None and (allowing := [lines for lines, _ in query.examples if _allows(owners, query.send, lines)]):
+        # A condition of a switch that holds says more of a module at work than an update that is running.
+        examples = allowing
     examples = examples or [lines for lines, state in query.examples if state is State.ON]
     examples = examples or [lines for lines, state in query.examples if state is not State.ABSENT]
 
@@ -287,15 +290,26 @@ def _first(rule: SurfaceRule, query: Query, start: State | None, owners: Sequenc
     return max(examples, key=shows) if examples else None
 
 
-def _shown(rule: SurfaceRule, send: str, lines: Sequence[str]) -> int:
-    """How much of what the switch of a surface looks for in the answers to a query is in these lines."""
-    settings = rule.switch.settings if rule.switch else ()
-    readable = sum(each.read == send and each.line(lines) is not None for each in settings)
-    return readable + sum(
-        read == send and any(re.fullmatch(pattern, line, re.I) for line in lines)
-        for each in settings
-        for read, pattern in each.only_if
+def _allows(owners: Sequence[SurfaceRule], send: str, lines: Sequence[str]) -> bool:
+    """Whether a condition of a switch, of which another query is what it reads, holds in these lines."""
+    return any(
+        read == send != setting.read and any(re.fullmatch(pattern, line, re.I) for line in lines)
+        for rule in owners
+        for setting in (rule.switch.settings if rule.switch else ())
+        for read, pattern in setting.only_if
     )
+
+
+def _shown(rule: SurfaceRule, send: str, lines: Sequence[str]) -> int:
+    """How much the switch of a surface has to do in these lines: settings that are not off count double."""
+    settings = rule.switch.settings if rule.switch else ()
+    count = 0
+    for each in settings:
+        values = each.values(lines) if each.read == send else None
+        if values is not None:
+            count += 1 if each.same(values, each.with_off(values)) else 2
+        count += sum(read == send and each.holds(pattern, lines) for read, pattern in each.only_if)
+    return count
 
 
 def _template(rule: SettingRule) -> re.Pattern[str]:

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Container
 from dataclasses import replace
 
-from atprobe.at import Completed, Conversation, Event, Stray, carries, names, normalise
+from atprobe.at import Completed, Conversation, Event, Stray, carries, names, normalise, spelled
 from atprobe.link.errors import NeverError, NotReadingError, PortError
 from atprobe.link.transport import Transport
 from atprobe.model import Ended, Exchange, ProblemKind, Reply
@@ -203,7 +203,7 @@ class Session:
                 # AT has no information text and no error: without an echo this can only be the missed reply.
                 late = replace(missed, text=text, final=in_step.final, ended=Ended.LATE)
             for stray in self._strays:
-                text = tuple(line for line in stray.text if normalise(line) not in ("AT", normalise(missed.command)))
+                text = tuple(line for line in stray.text if spelled(line) not in ("AT", normalise(missed.command)))
                 if text and late is None:
                     late = replace(missed, text=text, final=stray.final, ended=Ended.LATE)
             if in_step.final is None and self._strays:

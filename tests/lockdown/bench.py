@@ -193,8 +193,11 @@ TOLD = {
     "digi": ("Digi International Inc.", "XBee3 Cellular LTE-M", ""),
     "eigencomm": ("", "EC618", "EC618_SW_V001.000.pb11.002"),
     "ericsson": ("Ericsson", "F3507g", ""),
+    "fibocom": ("Fibocom", "L610-CN", ""),
+    "gosuncn": ("GosuncnWelink", "ME3630-W", ""),
     "lierda": ("Lierda", "NB86-G", ""),
     "quectel": ("Quectel", "BC260Y-CN", "BC260YCNAAR02A02"),
+    "rolling": ("Rolling Wireless S.a.r.l.", "RW101-GL", ""),
 }
 """Manufacturer, model and revision, from the examples of the profiles: what no transcript has, and a surface needs."""
 
@@ -226,7 +229,8 @@ def known_module(slug: str, rule: SurfaceRule | None = None, imei: str = IMEIS[0
     """A module of a maker, with a model that may have the surface `rule`, and who it is. Raises LookupError."""
     for place in range(len(_candidates(slug))):
         found, identity = _identity(slug, place, imei)
-        fits = rule is None or (identity.model is not None and rule.suits(identity.model))
+        own = _profiles().surfaces_of(slug, identity.model) if identity.model is not None else ()
+        fits = rule is None or rule.id in {each.id for each in own}
         if fits and (identity.maker, identity.imei) == (slug, imei):
             return found, identity
     raise LookupError(f"no transcript is known of a module of {slug} that could have {rule and rule.id}")

@@ -18,7 +18,7 @@ from tests.lockdown.bench import MAKER, MODEL, Bench, known_module, made_up, tra
 
 Images = dict[str, dict[str, tuple[str, ...] | None]]
 
-CHIPS = ("unisoc", "xinyi")
+CHIPS = ("asr", "mediatek", "unisoc", "xinyi")
 """Their names alone decide no maker, and nothing else is known of them: their surfaces go to a made-up module."""
 OTHERS = {("netgear", "airvantage"): "Netgear's models are none of those that have it"}
 """Surfaces of a platform that no module of the maker can have."""

@@ -31,7 +31,7 @@ from atprobe.lockdown import load as load_plan
 from atprobe.model import Device, Module, Plan, Port, ProblemKind, Stage, State, Step, Surface, Timing, Transcript
 from tests.lockdown.bench import MAKER, known_module, made_up, transcript
 
-CHIPS = ("unisoc", "xinyi")
+CHIPS = ("asr", "mediatek", "unisoc", "xinyi")
 """Nothing decides these makers, so their surfaces go to a made-up module."""
 NEVER_DECIDED = {"digi"}
 """A brand whose modules are others': it has surfaces and no module."""
@@ -300,7 +300,7 @@ def _check_sent(story: Story, reboot: bool) -> None:
     read_back = {normalise(step.read) for step in steps}
     for plan in story.plans:
         for module in plan.modules:
-            again = knowledge.profiles[module.maker].reboot
+            again = knowledge.reboot_of(module.maker, module.model)
             confirmed |= {normalise(again.send)} if reboot and again else set()
     who = {normalise(command.send) for profile in knowledge.profiles.values() for command in profile.commands}
     never = [re.compile(pattern, re.I) for pattern in knowledge.never]
@@ -312,7 +312,7 @@ def _check_sent(story: Story, reboot: bool) -> None:
         if maker is None:
             assert command == "AT" or command in who | confirmed | read_back, line
         else:
-            slugs = (maker, *knowledge.profiles[maker].platforms)
+            slugs = (maker, *(each.folder for each in knowledge.profiles[maker].platforms))
             rules = [rule for slug in slugs for rule in knowledge.profiles[slug].surfaces]
             own = {normalise(query.send) for rule in rules for query in rule.queries}
             assert command == "AT" or command in own, (line, maker)
