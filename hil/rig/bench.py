@@ -12,19 +12,22 @@ import struct
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from atprobe import knowledge
 from atprobe.at import normalise
-from atprobe.emulator import Fault, Player
+from atprobe.emulator import Fault, Memory, Player
 from atprobe.model import Exchange, Role, Transcript
 from hil.rig.control import SOCKET
 from hil.rig.devices import DEVICES, IN_SERVICE, Spec
 from hil.rig.layout import Descriptors
 from hil.rig.usbip import Plug, Setup, Speed, Stall, attach, ports
+
+BOOT_SECONDS = 2.0
+"""How long a device that restarts is off the bus."""
 
 _STANDARD, _CLASS, _VENDOR = 0, 1, 2
 _DTR = 1
@@ -49,33 +52,49 @@ class Traffic:
 
 
 class Gadget:
-    """One emulated device: the answers to its control requests, and a player for each AT port."""
+    """One emulated device: the answers to its control requests, and a player for each AT port.
 
-    def __init__(self, spec: Spec) -> None:
+    `leave` is called when it is about to go: in how many seconds, and how many later it is back (None: never).
+    """
+
+    def __init__(self, spec: Spec, leave: Callable[[Gadget, float, float | None], None]) -> None:
         self.spec = spec
+        self.memory = _memory(spec) if spec.settings else None
+        self._leave = leave
         self.speed: Speed = spec.layout.speed
         self.plug: Plug | None = None
         self.unanswered: Counter[str] = Counter()
         self.muted: set[int] = set()
         self.limits: dict[int, tuple[str, int]] = {}
         """By port: unplug as soon as so many `bytes` or `commands` have come."""
+        self.fatal: dict[int, str] = {}
+        """By port: unplug as soon as this command line has come."""
         self._descriptors = Descriptors(spec.layout)
         transcript = _transcript(spec.transcript) if spec.transcript else None
         if transcript:
-            transcript = replace(transcript, exchanges=(*transcript.exchanges, *_in_service(transcript)))
+            transcript = replace(transcript, exchanges=(*transcript.exchanges, *_in_service(spec, transcript)))
         self._players: dict[int, Player] = {}
         self._streams: dict[int, Player] = {}
         self.traffic: dict[int, Traffic] = {}
         for interface in spec.layout.interfaces:
             self.traffic.setdefault(interface.port, Traffic())
             if transcript and interface.role.is_control:
-                self._players.setdefault(interface.port, Player(transcript))
+                self._players.setdefault(
+                    interface.port, Player(transcript, memory=self.memory, boot_seconds=BOOT_SECONDS)
+                )
             elif transcript and interface.role is Role.GNSS:
                 self._streams[interface.port] = Player(transcript, frozenset({Fault.NMEA}))
+
+    def power_cycle(self) -> None:
+        """It has been off: what its AT ports have not stored is forgotten."""
+        for player in self._players.values():
+            player.power_cycle()
 
     def clear(self) -> None:
         self.traffic = {port: Traffic() for port in self.traffic}
         self.unanswered.clear()
+        if self.memory:
+            self.memory.writes.clear()
 
     def say(self, port: int, data: bytes, *, if_wanted: bool = False) -> None:
         if self.plug is None:
@@ -92,7 +111,8 @@ class Gadget:
         traffic = self.traffic[port]
         traffic.received += len(data)
         player = self._players.get(port)
-        outputs = player.receive(data, time.monotonic()) if player else []
+        now = time.monotonic()
+        outputs = player.receive(data, now) if player else []
         if player:
             traffic.commands += [line for _, line in player.log]
             player.log.clear()
@@ -101,6 +121,8 @@ class Gadget:
         elif port not in self.muted:
             for output in outputs:
                 self.say(port, output.data)
+                if output.hangup:
+                    self._leave(self, output.due - now, output.back)
 
     def control(self, setup: Setup, data: bytes) -> bytes:
         kind = setup.kind >> 5 & 3
@@ -113,6 +135,9 @@ class Gadget:
         return answer
 
     def _limit_reached(self, port: int) -> bool:
+        if self.fatal.get(port) in self.traffic[port].commands:
+            del self.fatal[port]
+            return True
         unit, limit = self.limits.get(port, ("bytes", 0))
         traffic = self.traffic[port]
         if not limit or (traffic.received if unit == "bytes" else len(traffic.commands)) < limit:
@@ -197,8 +222,8 @@ class Bench:
         """Do what is asked; raises LookupError, ValueError or OSError where that cannot be done."""
         with self._lock:
             match order:
-                case {"do": "attach", "name": str(name), "port": port}:
-                    return self._attach(name, port)
+                case {"do": "attach", "name": str(name), "port": port, "again": bool(again)}:
+                    return self._attach(name, port, again)
                 case {"do": "status"}:
                     return self._status()
                 case {"do": "clear"}:
@@ -215,19 +240,25 @@ class Bench:
                     (gadget.muted.add if on else gadget.muted.discard)(port)
                 case {"do": "unplug_after", "interface": int(port), "unit": str(unit), "count": int(count)}:
                     gadget.limits[port] = (unit, count)
+                case {"do": "unplug_at", "interface": int(port), "command": str(command)}:
+                    gadget.fatal[port] = command
+                case {"do": "forget", "surface": str(surface)} if gadget.memory is not None:
+                    gadget.memory.forgetful.add(surface)
                 case _:
                     raise ValueError(f"no such order: {order}")
             return None
 
-    def _attach(self, name: str, port: int | None) -> int:
+    def _attach(self, name: str, port: int | None, again: bool) -> int:
         old = self._gadgets.get(name)
         if old and old.plug and self._plugged(old.plug):
             raise ValueError(f"{name} is plugged in already")
-        gadget = Gadget(DEVICES[name])
+        gadget = self._gadgets[name] if again else Gadget(DEVICES[name], self._leave)
+        if again:
+            gadget.power_cycle()
         gadget.plug = attach(gadget, port)
         for other in self._gadgets.values():
             # What was in this port before has been gone for good since it became free.
-            if other.plug and other.plug.port == gadget.plug.port:
+            if other is not gadget and other.plug and other.plug.port == gadget.plug.port:
                 other.plug = None
         self._gadgets[name] = gadget
         return gadget.plug.port
@@ -236,6 +267,27 @@ class Bench:
         if gadget.plug is None or not self._plugged(gadget.plug):
             raise ValueError("not plugged in")
         gadget.plug.detach()
+
+    def _leave(self, gadget: Gadget, wait: float, back: float | None) -> None:
+        threading.Thread(target=self._restart, args=(gadget, wait, back), daemon=True).start()
+
+    def _restart(self, gadget: Gadget, wait: float, back: float | None) -> None:
+        """Take a device off the bus, and bring it back to the same port, unless others have a hand in it meanwhile."""
+        time.sleep(wait)
+        plug = gadget.plug
+        with self._lock:
+            if plug is None or not self._plugged(plug):
+                return
+            plug.detach()
+        while self._plugged(plug):
+            time.sleep(0.05)
+        if back is None:
+            return
+        time.sleep(back)
+        with self._lock:
+            name = next((name for name, each in self._gadgets.items() if each is gadget), None)
+            if name is not None and gadget.plug is plug and not self._plugged(plug):
+                self._attach(name, plug.port, again=True)
 
     @staticmethod
     def _plugged(plug: Plug) -> bool:
@@ -252,6 +304,8 @@ class Bench:
                 "device": row.name if row and plugged else None,
                 "interfaces": {str(port): asdict(traffic) for port, traffic in gadget.traffic.items()},
                 "unanswered": dict(gadget.unanswered),
+                "settings": gadget.memory.snapshot()["in force"] if gadget.memory else {},
+                "writes": list(gadget.memory.writes) if gadget.memory else [],
             }
         return answer
 
@@ -270,10 +324,18 @@ def _transcript(name: str) -> Transcript:
     return knowledge.load_transcript(knowledge.default_root() / maker / "transcripts" / f"{identifier}.yaml")
 
 
-def _in_service(transcript: Transcript) -> Iterator[Exchange]:
+def _memory(spec: Spec) -> Memory:
+    known = knowledge.load()
+    return Memory(
+        known.surfaces_of(spec.maker, spec.model), known.reboot_of(spec.maker, spec.model), reading=known.reading
+    )
+
+
+def _in_service(spec: Spec, transcript: Transcript) -> Iterator[Exchange]:
     """What a module with a SIM in a network says, as far as its recording does not tell."""
     recorded = {normalise(exchange.send) for exchange in transcript.exchanges if exchange.send}
-    for command, lines in IN_SERVICE.items():
+    answers = {**IN_SERVICE, "AT+CGSN": (spec.imei,)} if spec.imei else IN_SERVICE
+    for command, lines in answers.items():
         if command not in recorded:
             yield Exchange(command, (command, *lines, "OK"))
 
@@ -297,7 +359,7 @@ def main() -> None:
     options = parser.parse_args()
     bench = Bench()
     for name in DEVICES if options.all else options.names:
-        bench.order({"do": "attach", "name": name, "port": None})
+        bench.order({"do": "attach", "name": name, "port": None, "again": False})
     options.socket.unlink(missing_ok=True)
     with socket.socket(socket.AF_UNIX) as server:
         server.bind(str(options.socket))

@@ -31,9 +31,11 @@ class Bench:
         self._stream.close()
         self._socket.close()
 
-    def attach(self, name: str, port: int | None = None) -> int:
-        """Plug a device in: a new one, with counters at zero. Returns the port of the virtual host controller."""
-        return int(self._order(do="attach", name=name, port=port))
+    def attach(self, name: str, port: int | None = None, *, again: bool = False) -> int:
+        """Plug a device in: a new one, with counters at zero. Returns the port of the virtual host controller.
+
+        `again`: the one that was unplugged, with the settings it has stored, and counters that go on."""
+        return int(self._order(do="attach", name=name, port=port, again=again))
 
     def detach(self, name: str) -> None:
         """Pull the plug, whatever is going on. Returns at once; wait for `plugged` to go."""
@@ -42,7 +44,8 @@ class Bench:
     def status(self) -> dict[str, dict[str, Any]]:
         """By name: `port` of the virtual host controller (None: free again), `device` (its name in
         /sys/bus/usb/devices; None before the kernel has looked at it), `interfaces` (by number, as text: the fields
-        of `bench.Traffic`), `unanswered` (control requests that were stalled)."""
+        of `bench.Traffic`), `unanswered` (control requests that were stalled), `settings` (by query, the lines with
+        which a device with settings would answer now), `writes` (command lines to it that do more than read)."""
         return dict(self._order(do="status"))
 
     def plugged(self) -> dict[str, str]:
@@ -61,6 +64,10 @@ class Bench:
         """A muted port takes everything and answers nothing."""
         self._order(do="mute", name=name, interface=interface, on=on)
 
+    def forget(self, name: str, surface: str) -> None:
+        """Have a device with settings lose those of this surface in every restart, whatever its profile says."""
+        self._order(do="forget", name=name, surface=surface)
+
     def unplug_after(
         self, name: str, interface: int, *, commands: int | None = None, received: int | None = None
     ) -> None:
@@ -69,6 +76,10 @@ class Bench:
         The last one is not answered any more."""
         unit, count = ("commands", commands) if commands is not None else ("bytes", received)
         self._order(do="unplug_after", name=name, interface=interface, unit=unit, count=count)
+
+    def unplug_at(self, name: str, interface: int, command: str) -> None:
+        """Unplug the device as soon as this command line has come. It is carried out, but not answered any more."""
+        self._order(do="unplug_at", name=name, interface=interface, command=command)
 
     def _order(self, **order: object) -> Any:
         self._stream.write(json.dumps(order) + "\n")

@@ -18,7 +18,8 @@ class Spec:
     """One device. `transcript` (MAKER/ID) answers on its AT ports; a decoy has none. `ftdi`: speaks FTDI's requests.
 
     `at` is the interface of the primary AT port, and `model` what a probe of it should find; both are what tests
-    compare with, and None where there is no AT port.
+    compare with, and None where there is no AT port. `imei` is what AT+CGSN says where the recording does not tell.
+    `settings`: its AT ports share the settings of remote update that the profile of its maker describes.
     """
 
     layout: Layout
@@ -26,6 +27,8 @@ class Spec:
     at: int | None = None
     model: str | None = None
     ftdi: bool = False
+    imei: str | None = None
+    settings: bool = False
 
     @property
     def maker(self) -> str | None:
@@ -76,6 +79,8 @@ DEVICES: dict[str, Spec] = {
         "quectel/quectel-ec25-aff-comment-h",
         at=2,
         model="EC25",
+        imei="868735040000004",
+        settings=True,
     ),
     # The kernel's commit e1091e226a2b, at the speed of a USB 2.0 socket.
     "rm520n": Spec(
@@ -129,6 +134,8 @@ DEVICES: dict[str, Spec] = {
         "telit/telit-he910-d-ewon-modem-info-210",
         at=0,
         model="HE910-D",
+        imei="356136070000007",
+        settings=True,
     ),
     "l850": Spec(
         Layout(
