@@ -39,10 +39,15 @@ Exit codes of apply, restore and resume:
   6  a change failed, and its state is not known: run 'atprobe lockdown resume'
 """
 
-BACK_SECONDS = 30.0
-"""How long a module that went away by itself is waited for."""
-
 _YES = click.option("--yes", is_flag=True, help="Do not ask.")
+_WAIT = click.option(
+    "--wait",
+    type=click.FloatRange(0, 3600),
+    default=30.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to look for a module that went away by itself.",
+)
 _QUIET = click.option("-q", "--quiet", is_flag=True, help="No progress and no notes on stderr.")
 _FORMAT = click.option(
     "--format",
@@ -107,10 +112,11 @@ def plan_command(
 @click.argument("file", metavar="PLAN", type=click.Path(path_type=Path))
 @line_options
 @_YES
+@_WAIT
 @click.option("--reboot", is_flag=True, help="Restart modules whose change needs it, and read the change again.")
 @_FORMAT
 @_QUIET
-def apply_command(*, file: Path, line: Line, yes: bool, reboot: bool, format_: str, quiet: bool) -> int:
+def apply_command(*, file: Path, line: Line, yes: bool, wait: float, reboot: bool, format_: str, quiet: bool) -> int:
     """Carry a plan out: read everything again, ask, write down, send, read back.
 
     Refuses as a whole where a module is not there or not as it was when the plan was made.
@@ -137,7 +143,7 @@ def apply_command(*, file: Path, line: Line, yes: bool, reboot: bool, format_: s
         )
     _confirm(yes, lambda: plan_table(plan, view(output)), f"Send {sum(len(m.steps) for m in plan.modules)} commands?")
     with _journal() as journal:
-        tools = _tools(journal, profiles, ports, line, quiet)
+        tools = _tools(journal, profiles, ports, line=line, wait=wait, quiet=quiet)
         return _finish(lambda: lockdown.apply(plan, modules, tools, reboot=reboot), output)
 
 
@@ -163,6 +169,7 @@ def status_command(*, format_: str, everything: bool) -> int:
 @line_options
 @click.option("--surface", "surfaces", multiple=True, metavar="SURFACE", help="Only this surface. Can be repeated.")
 @_YES
+@_WAIT
 @_FORMAT
 @_QUIET
 def restore_command(
@@ -171,6 +178,7 @@ def restore_command(
     line: Line,
     surfaces: tuple[str, ...],
     yes: bool,
+    wait: float,
     format_: str,
     quiet: bool,
 ) -> int:
@@ -192,6 +200,7 @@ def restore_command(
         selectors=selectors,
         line=line,
         yes=yes,
+        wait=wait,
         output=Output(Format(format_), None, False, quiet),
         run=lockdown.restore,
     )
@@ -202,9 +211,12 @@ def restore_command(
 @line_options
 @click.option("--undo", is_flag=True, help="Put back what was begun instead of finishing it.")
 @_YES
+@_WAIT
 @_FORMAT
 @_QUIET
-def resume_command(*, selectors: Selectors, line: Line, undo: bool, yes: bool, format_: str, quiet: bool) -> int:
+def resume_command(
+    *, selectors: Selectors, line: Line, undo: bool, yes: bool, wait: float, format_: str, quiet: bool
+) -> int:
     """After a crash or a lost port: ask the modules what became of the changes that were begun, and finish or undo.
 
     \b
@@ -221,6 +233,7 @@ def resume_command(*, selectors: Selectors, line: Line, undo: bool, yes: bool, f
         selectors=selectors,
         line=line,
         yes=yes,
+        wait=wait,
         output=Output(Format(format_), None, False, quiet),
         run=lambda found, modules, tools: lockdown.resume(found, modules, tools, undo=undo),
     )
@@ -233,6 +246,7 @@ def _put_right(
     selectors: Selectors,
     line: Line,
     yes: bool,
+    wait: float,
     output: Output,
     run: Callable[[Sequence[Change], Sequence[Module], Tools], Run],
 ) -> int:
@@ -252,7 +266,7 @@ def _put_right(
         raise Fatal(f"none of the modules to {what} answers; 'atprobe doctor' says why", code=Exit.INCOMPLETE)
     _confirm(yes, lambda: changes_table(ours, view(output)), f"{what.capitalize()} {len(ours)} changes?")
     with _journal() as journal:
-        tools = _tools(journal, profiles, ports, line, output.quiet)
+        tools = _tools(journal, profiles, ports, line=line, wait=wait, quiet=output.quiet)
         code = _finish(lambda: run(ours, modules, tools), output)
     return exit_code({Exit(code): True, Exit.INCOMPLETE: bool(absent) and not _narrows(selectors)})
 
@@ -344,13 +358,15 @@ def _changes() -> list[Change]:
         raise Fatal(str(error)) from error
 
 
-def _tools(journal: Journal, profiles: Knowledge, ports: Sequence[str], line: Line, quiet: bool) -> Tools:
+def _tools(
+    journal: Journal, profiles: Knowledge, ports: Sequence[str], *, line: Line, wait: float, quiet: bool
+) -> Tools:
     def tell(change: Change) -> None:
         if not quiet:
             say(progress(change))
 
     look = _known(profiles, ports)
-    return Tools(profiles, journal, look, line.timeout, line.baud, line.inhibit, stop, tell, BACK_SECONDS)
+    return Tools(profiles, journal, look, line.timeout, line.baud, line.inhibit, stop, tell, wait)
 
 
 def _finish(run: Callable[[], Run], output: Output) -> int:

@@ -125,11 +125,10 @@ class TestApply:
         assert result.code == 5
         assert "unchanged" in result.out
 
-    def test_a_lost_port_is_not_known_until_resume(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_a_lost_port_is_not_known_until_resume(self, bench: Bench) -> None:
         bench.plan()
         bench.memory.troubles = {Trouble.DROP}
-        monkeypatch.setattr("atprobe.cli.lockdown.BACK_SECONDS", 0.5)
-        result = bench.apply("--yes")
+        result = bench.apply("--yes", "--wait", "0.5")
         assert result.code == 6
         assert "'atprobe lockdown resume'" in result.out
         assert bench.cli("lockdown", "status").code == 6

@@ -94,7 +94,7 @@ def test_garbled_answers_never_give_a_wrong_maker(knowledge: Knowledge) -> None:
         Spec(Transcript(f"g{number}", "bytes", Truth(), MODULE.exchanges), frozenset({Fault.GARBLE}))
         for number in range(20)
     ]
-    outcome = run(knowledge, *specs, timeout=0.5)
+    outcome = run(knowledge, *specs, timeout=0.5, surfaces=False)
     assert {module.identity.maker for module in outcome.modules} <= {None, "quectel"}
     assert len(outcome.problems) + len(outcome.modules) >= 20
 

@@ -136,7 +136,7 @@ def test_a_plug_that_is_pulled_in_the_middle_leaves_a_change_that_resume_ends(ri
     lockdown.plan(*INCLUDED)
     rig.bench.unplug_at(QUECTEL, 2, REGISTER)
 
-    applied = lockdown.apply()
+    applied = lockdown.apply("--wait", "5")
     assert (applied.code, states(applied)) == (6, {REGISTER: "unknown", AUTOSEL: "not-sent"}), applied.err
     assert "Traceback" not in applied.err
     assert lockdown.run("status").code == 6
