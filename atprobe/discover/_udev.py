@@ -91,6 +91,8 @@ def devices(knowledge: Knowledge) -> tuple[Device, ...]:
             place, number = interface
             usb[place].ports.append(Found(entry.device_node, number, _hso(entry)))
             usb[place].entries[number] = entry
+        elif any(interface_of(name) is not None for name in entry.sys_path.split("/")):
+            continue  # it hangs from a USB device that is just being unplugged: it is nobody else's port
         elif entry.subsystem == "tty":
             if not (_is_virtual(entry.sys_path) or _text(entry, "type") == _ABSENT):
                 alone.append(Device("uart", (Port(entry.device_node, driver=_driver(entry)),), sysfs=entry.sys_path))

@@ -70,6 +70,14 @@ def test_one_device_for_each_that_is_plugged_in(everything: list[dict[str, Any]]
     assert set(usb(everything)) == {path_of(name) for name in DEVICES}
 
 
+def test_the_ports_of_a_device_that_is_just_going_are_nobody_elses(scanned: Scan) -> None:
+    """Its own entry goes first: the ports left behind are no PCIe modem and no UART."""
+    whole = bus(["em7455", "ec25"])
+    assert "E: DEVTYPE=usb_device\n" in whole
+    assert [each["device"]["bus"] for each in scanned(whole)] == ["usb", "usb"]
+    assert scanned(whole.replace("E: DEVTYPE=usb_device\n", "")) == []
+
+
 @pytest.mark.parametrize("name", DEVICES)
 def test_descriptors_drivers_and_roles(everything: list[dict[str, Any]], name: str) -> None:
     device, layout = usb(everything)[path_of(name)], DEVICES[name].layout
