@@ -39,6 +39,8 @@ HINTS = {
     "ID_MM_PORT_TYPE_MBIM": Role.MBIM,
 }
 """ModemManager's udev properties (its documentation, "udev tags")."""
+_USB_INTERFACE = re.compile(r"/\d+-[\d.]+:\d+\.\d+(?:/|$)")
+"""The folder of a USB interface in a path: `1-1.2:1.0`."""
 _HUB = "9/"
 """How the uevent property TYPE of a hub starts: bDeviceClass, decimal."""
 _ABSENT = "0"
@@ -91,7 +93,7 @@ def devices(knowledge: Knowledge) -> tuple[Device, ...]:
             place, number = interface
             usb[place].ports.append(Found(entry.device_node, number, _hso(entry)))
             usb[place].entries[number] = entry
-        elif any(interface_of(name) is not None for name in entry.sys_path.split("/")):
+        elif _USB_INTERFACE.search(entry.sys_path):
             continue  # it hangs from a USB device that is just being unplugged: it is nobody else's port
         elif entry.subsystem == "tty":
             if not (_is_virtual(entry.sys_path) or _text(entry, "type") == _ABSENT):
