@@ -11,7 +11,7 @@ from atprobe.cli._interrupt import patience, stop
 from atprobe.cli._options import Line, Output, Selectors
 from atprobe.cli._output import view, write
 from atprobe.discover import Choice
-from atprobe.fingerprint import Target
+from atprobe.fingerprint import Outcome, Target
 from atprobe.knowledge import Knowledge, ProfileError
 from atprobe.model import Device, ProblemKind, Report
 from atprobe.report import Format, make, now, render
@@ -50,19 +50,8 @@ def attached(profiles: Knowledge, output: Output) -> tuple[Device, ...]:
 def run(choices: Sequence[Choice], profiles: Knowledge, line: Line, output: Output) -> Report:
     """Probe and print. Interrupted, it prints what is known by then."""
     started = now()
-    progress = Progress(output)
     with patience():
-        outcome = fingerprint.probe(
-            [Target(*choice) for choice in choices],
-            profiles,
-            timeout=line.timeout,
-            baud=line.baud,
-            inhibit=line.inhibit,
-            surfaces=line.surfaces,
-            on_progress=progress,
-            stop=stop,
-        )
-        progress.clear()
+        outcome = ask([Target(*choice) for choice in choices], profiles, line, output)
         problems = (*discover.obstacles(choices, profiles), *outcome.problems)
         result = make(outcome.modules, problems, started, profiles.version)
         emit(result, output)
@@ -71,6 +60,23 @@ def run(choices: Sequence[Choice], profiles: Knowledge, line: Line, output: Outp
         unfinished = sum(not cut_off.isdisjoint(choice.paths) for choice in choices)
         say(f"stopped; {unfinished} of {len(choices)} ports were not finished")
     return result
+
+
+def ask(targets: Sequence[Target], profiles: Knowledge, line: Line, output: Output) -> Outcome:
+    """Probe, and show a person how far it is."""
+    progress = Progress(output)
+    outcome = fingerprint.probe(
+        targets,
+        profiles,
+        timeout=line.timeout,
+        baud=line.baud,
+        inhibit=line.inhibit,
+        surfaces=line.surfaces,
+        on_progress=progress,
+        stop=stop,
+    )
+    progress.clear()
+    return outcome
 
 
 def verdict(result: Report) -> Exit:

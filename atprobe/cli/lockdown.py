@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from atprobe import discover, fingerprint, knowledge, lockdown
+from atprobe import discover, knowledge, lockdown
 from atprobe.cli import _probing
 from atprobe.cli._exit import Exit, Fatal, exit_code, say
 from atprobe.cli._interrupt import patience, stop
@@ -105,7 +105,9 @@ def plan_command(
     write(lockdown.dump(plan) if output.format is Format.JSON else plan_table(plan, view(shown)), None)
     if file is not None and not quiet and any(module.steps for module in plan.modules):
         say(f"'atprobe lockdown apply {file}' carries it out")
-    return exit_code({Exit.INTERRUPTED: stop.is_set(), Exit.INCOMPLETE: incomplete, Exit.NOTHING: not modules})
+    if not modules and not incomplete and not quiet:
+        say("no modem is known here. 'atprobe scan' lists what is attached; name a port with --port, or try --all.")
+    return exit_code({Exit.INCOMPLETE: incomplete, Exit.NOTHING: not modules})
 
 
 @command.command("apply")
@@ -268,7 +270,7 @@ def _put_right(
     with _journal() as journal:
         tools = _tools(journal, profiles, ports, line=line, wait=wait, quiet=output.quiet)
         code = _finish(lambda: run(ours, modules, tools), output)
-    return exit_code({Exit(code): True, Exit.INCOMPLETE: bool(absent) and not _narrows(selectors)})
+    return Exit.INCOMPLETE if code is Exit.OK and absent and not _narrows(selectors) else code
 
 
 def _narrows(selectors: Selectors) -> bool:
@@ -297,18 +299,10 @@ def _probe(
     targets: Sequence[Target], profiles: Knowledge, line: Line, output: Output, *, heard: bool = True
 ) -> tuple[tuple[Module, ...], bool]:
     """The modules that answer, and whether some port did not. `heard`: what went wrong is worth a word."""
-    progress = _probing.Progress(output)
     with patience():
-        outcome = fingerprint.probe(
-            targets,
-            profiles,
-            timeout=line.timeout,
-            baud=line.baud,
-            inhibit=line.inhibit,
-            on_progress=progress,
-            stop=stop,
-        )
-    progress.clear()
+        outcome = _probing.ask(targets, profiles, line, output)
+    if stop.is_set():
+        raise Fatal("stopped; nothing was sent that writes", code=Exit.INTERRUPTED)
     if not output.quiet and heard:
         for problem in outcome.problems:
             say(sentence(problem))
@@ -369,7 +363,7 @@ def _tools(
     return Tools(profiles, journal, look, line.timeout, line.baud, line.inhibit, stop, tell, wait)
 
 
-def _finish(run: Callable[[], Run], output: Output) -> int:
+def _finish(run: Callable[[], Run], output: Output) -> Exit:
     """Run, show what became of it, and say it in an exit code."""
     try:
         with patience():

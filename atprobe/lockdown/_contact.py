@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 
 from atprobe.fingerprint import Interview, Target, manners
@@ -43,13 +42,17 @@ class Contact:
         """Find the module, looking for it for so many seconds; returns what it says of itself, surfaces too."""
         deadline = time.monotonic() + seconds
         while True:
+            error = PortError(ProblemKind.MISSING, self.port, f"no module with the IMEI {self._imei} answers")
             for device, path in self._candidates():
-                with suppress(PortError):
+                try:
                     if (module := self._try(device, path)) is not None:
                         return module
+                except PortError as failed:
+                    # What is wrong where it was last says more than that it is nowhere else.
+                    error = failed if path == self.port else error
             left = deadline - time.monotonic()
             if left <= 0:
-                raise PortError(ProblemKind.MISSING, self.port, f"no module with the IMEI {self._imei} answers")
+                raise error
             time.sleep(min(AGAIN_SECONDS, left))
 
     def ask(self, line: str) -> Reply:

@@ -294,7 +294,7 @@ class _Worker:
         if values is None:
             return self._note(change, Stage.UNKNOWN, f"{said}; it could not be read back")
         if self._same(change, values, change.step.after):
-            return self._note(change, Stage.DONE, said)
+            return self._note(change, Stage.DONE, said + _later(change))
         if self._same(change, values, change.step.before):
             return self._note(change, Stage.UNCHANGED, f"{said}; it has its old value")
         return self._back(self._note(change, Stage.ANSWERED, f"{said}; it reads {_words(values)}"))
@@ -306,7 +306,7 @@ class _Worker:
         if values is None:
             return self._note(change, Stage.UNKNOWN, f"putting it back: {said}; it could not be read")
         if self._same(change, values, change.step.before):
-            return self._note(change, Stage.UNDONE, said)
+            return self._note(change, Stage.UNDONE, said + _later(change))
         return self._note(change, Stage.UNKNOWN, f"putting it back: {said}; it reads {_words(values)}")
 
     def _send(self, change: Change, stage: Stage, line: str) -> tuple[Change, Reply | None]:
@@ -379,6 +379,10 @@ def _differences(planned: ModulePlan, module: Module | None) -> Iterator[str]:
             yield f"{step.surface}: the setting that {step.command} changes can no longer be changed, or read"
         elif all(setting.undo != step.undo for setting in settings):
             yield f"{step.surface}: it was {_words(step.before)} and is {_words(settings[0].values)}"
+
+
+def _later(change: Change) -> str:
+    return "; it takes effect at the next restart" if change.step.reboot == "yes" else ""
 
 
 def _words(values: Values) -> str:

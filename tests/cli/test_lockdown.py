@@ -15,7 +15,7 @@ from atprobe import knowledge
 from atprobe.emulator import Emulator, Memory, Spec, Trouble
 from atprobe.lockdown import JOURNAL
 from atprobe.model import Exchange, Transcript, Truth
-from tests.cli.conftest import Cli, Result, finish, start, wait_for
+from tests.cli.conftest import Cli, Probing, Result, finish, start, wait_for
 
 IMEI = "350457790000002"
 LINES = ("Manufacturer: INCORPORATED", "Model: A7670E-FASE", "Revision: A7670M7_V1.11.1", f"IMEI: {IMEI}", "OK")
@@ -183,6 +183,21 @@ class TestApply:
 
     def test_a_file_that_is_not_there(self, bench: Bench) -> None:
         assert "lockdown plan" in bench.apply("--yes").err
+
+
+def test_a_module_that_does_not_answer_is_restored_when_it_does(bench: Bench) -> None:
+    bench.plan()
+    bench.apply("--yes")
+    bench.memory.troubles = {Trouble.DEAD}
+    assert bench.lockdown("restore", "--yes").code == 3
+    bench.memory.troubles = set()
+    assert bench.lockdown("restore", "--yes").code == 0
+
+
+def test_nobody_is_there(cli: Cli, machine: Probing) -> None:
+    result = cli("lockdown", "plan")
+    assert result.code == 4
+    assert "no modem is known here" in result.err
 
 
 def test_nothing_to_put_back(bench: Bench) -> None:

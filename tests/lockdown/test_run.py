@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from atprobe.cli._exit import Exit
+from atprobe.cli.lockdown import verdict
 from atprobe.emulator import Trouble
 from atprobe.knowledge import Knowledge
 from atprobe.lockdown import apply, moved, restore, resume
@@ -108,8 +110,18 @@ class TestReboot:
 
     def test_no_restart_without_need(self, knowledge: Knowledge, tmp_path: Path) -> None:
         with bench(knowledge, tmp_path, ONE) as it, it.journal() as journal:
-            apply(it.plan(), it.probe(), it.tools(journal), reboot=True)
+            (change,) = apply(it.plan(), it.probe(), it.tools(journal), reboot=True).changes
             assert it.memory.writes == ["AT+XONE=0"]
+            assert "restart" not in (change.detail or "")
+
+    def test_a_change_that_waits_for_a_restart_says_so(self, knowledge: Knowledge, tmp_path: Path) -> None:
+        with bench(knowledge, tmp_path, LATER) as it, it.journal() as journal:
+            for result in (
+                apply(it.plan(), it.probe(), it.tools(journal)),
+                restore(journal.changes(), it.probe(), it.tools(journal)),
+            ):
+                (change,) = result.changes
+                assert (change.detail or "").endswith("it takes effect at the next restart")
 
     def test_no_restart_that_no_profile_describes(self, knowledge: Knowledge, tmp_path: Path) -> None:
         with bench(knowledge, tmp_path, LATER, reboot=None) as it, it.journal() as journal:
@@ -158,6 +170,7 @@ class TestRestore:
             assert [change.stage for change in result.changes] == [Stage.DONE]
             assert "changed by others" in (result.changes[0].detail or "")
             assert result.failed == result.changes
+            assert verdict(result) is Exit.INCOMPLETE
             assert it.reads("AT+XONE?") == ("+XONE: 7",)
 
     def test_what_has_its_old_value_needs_no_command(self, knowledge: Knowledge, tmp_path: Path) -> None:
