@@ -21,7 +21,7 @@ from atprobe.lockdown import Journal, JournalError, PlanError, Run, Tools
 from atprobe.model import Change, Module, Plan, Stage
 from atprobe.report import Format, now
 from atprobe.report.document import dumps
-from atprobe.report.lockdown import changes_object, changes_table, plan_table, progress
+from atprobe.report.lockdown import changes_object, changes_table, counted, plan_table, progress
 from atprobe.report.table import sentence
 
 EPILOG = """\b
@@ -143,7 +143,7 @@ def apply_command(*, file: Path, line: Line, yes: bool, wait: float, reboot: boo
             "the plan does not fit any more, and nothing was sent; make a new one with 'atprobe lockdown plan'",
             code=Exit.INCOMPLETE,
         )
-    _confirm(yes, lambda: plan_table(plan, view(output)), f"Send {sum(len(m.steps) for m in plan.modules)} commands?")
+    _confirm(yes, lambda: plan_table(plan, view(output)), f"Send {counted(sum(len(m.steps) for m in plan.modules))}?")
     with _journal() as journal:
         tools = _tools(journal, profiles, ports, line=line, wait=wait, quiet=quiet)
         return _finish(lambda: lockdown.apply(plan, modules, tools, reboot=reboot), output)

@@ -38,8 +38,13 @@ def plan_table(plan: Plan, view: View) -> str:
             blocks.append(section("Not switched", lines))
     commands = sum(len(module.steps) for module in plan.modules)
     touched = sum(bool(module.steps) for module in plan.modules)
-    blocks.append(f"Plan {plan.id}: {commands} commands to {touched} of {len(plan.modules)} modules.\n")
+    blocks.append(f"Plan {plan.id}: {counted(commands)} to {touched} of {len(plan.modules)} modules.\n")
     return "\n".join(blocks)
+
+
+def counted(commands: int) -> str:
+    """So many commands, in words."""
+    return f"{commands} command{'' if commands == 1 else 's'}"
 
 
 def changes_table(changes: Sequence[Change], view: View) -> str:

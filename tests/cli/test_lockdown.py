@@ -55,7 +55,7 @@ class TestPlan:
         assert result.code == 0
         assert "AT+CAPFOTA=0" in result.out and "AT+CAPFOTA=1" in result.out
         assert "add --include simcom-autoreg to plan it" in result.out
-        assert "1 commands to 1 of 1 modules" in result.out
+        assert "1 command to 1 of 1 modules" in result.out
         assert f"lockdown apply {bench.plan_file}" in result.err
         assert bench.memory.writes == []
 
